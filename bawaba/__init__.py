@@ -1,0 +1,1 @@
+"""Bawaba: a self-hosted manager for paid WiFi."""

@@ -1,0 +1,1 @@
+"""The ground floor: settings, clock, database, errors, events, secrets. It knows nobody."""

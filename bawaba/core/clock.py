@@ -1,0 +1,77 @@
+"""Time that guests can trust: steady while the process lives, whatever happens to the machine's wall clock."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where use cases get the time from; steps and rules are handed `now`."""
+
+    def now(self) -> datetime:
+        """The time, aware and UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never jump, for deadlines and durations."""
+        ...
+
+
+class SystemClock:
+    """Wall time read once, then carried on by the kernel's boot clock.
+
+    NTP steps, a wrong RTC or a person setting the date (±1 h) would otherwise end or prolong every card at once.
+    `CLOCK_BOOTTIME` is slewed by NTP but never stepped, and goes on during suspend (clock_gettime(2)).
+    """
+
+    def __init__(self, offset_s: float | None = None) -> None:
+        self._offset_s = offset_s if offset_s is not None else time.time() - _boottime()
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self._offset_s + _boottime(), UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    @property
+    def offset_s(self) -> float:
+        """Wall time minus boot time; kept in the database so that a restart on the same boot goes on unbroken."""
+        return self._offset_s
+
+    def jump_s(self) -> float:
+        """How far the machine's wall clock has been moved away from ours since we read it, seconds."""
+        return time.time() - _boottime() - self._offset_s
+
+
+class ManualClock:
+    """A clock for tests, moved by hand."""
+
+    def __init__(self, start: datetime | None = None) -> None:
+        self._now = start or datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
+        self._monotonic = 1000.0
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self._now += timedelta(seconds=seconds)
+        self._monotonic += seconds
+
+
+def boot_id() -> str:
+    """The kernel's name for this boot (random(4)), or an empty string where there is none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,139 @@
+"""Settings, read once. Everything that is wrong is listed at once before we refuse to start."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+PREFIX = "BAWABA_"
+PLACEHOLDERS = frozenset({"changeme", "change-me", "password", "secret", "admin", "default", "example", "123456", "0000"})
+
+
+class ConfigError(Exception):
+    """The settings do not allow a start; `faults` names each one."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("Bawaba cannot start with these settings:\n" + "\n".join(f"  - {fault}" for fault in faults))
+        self.faults = faults
+
+
+class Config(BaseModel):
+    """All settings. Each is an environment variable BAWABA_<NAME>, a key of the TOML file, or BAWABA_<NAME>_FILE."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Path("/var/lib/bawaba")
+    host: str = "127.0.0.1"
+    port: int = Field(5000, ge=1, le=65535)
+    database_url: str = ""
+    redis_url: str = ""
+    key_file: Path | None = None
+    public_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    admin_username: str = "admin"
+    admin_password: str = Field("", repr=False)
+    log_level: str = "info"
+    web_threads: int = Field(12, ge=2, le=64)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.lower() not in {"debug", "info", "warning", "error"}:
+            raise ValueError("must be debug, info, warning or error")
+        return value.lower()
+
+    @field_validator("public_url")
+    @classmethod
+    def _whole_url(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
+            raise ValueError("must be the whole address that guests reach, like http://login.wifi")
+        return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if value and not value.startswith(("sqlite:///", "postgresql://", "postgres://", "postgresql+psycopg://")):
+            raise ValueError("must begin with postgresql:// or sqlite:///")
+        scheme, separator, rest = value.partition("://")
+        return f"postgresql+psycopg{separator}{rest}" if scheme in {"postgres", "postgresql"} else value
+
+    @field_validator("admin_password")
+    @classmethod
+    def _no_placeholder(cls, value: str) -> str:
+        if value.lower() in PLACEHOLDERS:
+            raise ValueError("is a placeholder: choose your own, or leave it out and one is made up")
+        if value and len(value) < 10:
+            raise ValueError("is too short: use 10 characters or more, or leave it out and one is made up")
+        return value
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Config:
+        """Read the environment, then the TOML file that BAWABA_CONFIG names; raises `ConfigError` with all faults."""
+        faults: list[str] = []
+        values: dict[str, Any] = _from_file(environ.get(f"{PREFIX}CONFIG", ""), faults)
+        for name in cls.model_fields:
+            variable = PREFIX + name.upper()
+            if path := environ.get(f"{variable}_FILE"):
+                values[name] = _secret_file(variable, path, faults)
+            if variable in environ:
+                values[name] = environ[variable]
+        known = {PREFIX + name.upper() for name in cls.model_fields} | {f"{PREFIX}CONFIG", f"{PREFIX}KEY_FILE"}
+        for variable in sorted(environ):
+            if variable.startswith(PREFIX) and variable.removesuffix("_FILE") not in known and variable not in known:
+                if not variable.startswith(f"{PREFIX}TEST_"):
+                    faults.append(f"{variable} is not a setting of Bawaba: see docs/settings.md")
+        try:
+            config = cls(**values)
+        except ValidationError as error:
+            faults += [_fault(item["loc"], item["msg"]) for item in error.errors()]
+        if faults:
+            raise ConfigError(faults)
+        return config
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The database address, SQLite in the data folder unless told otherwise."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'bawaba.db'}"
+
+    @property
+    def key_path(self) -> Path:
+        """Where the key file lies: never in the database."""
+        return self.key_file or self.data_dir / "bawaba.key"
+
+    @property
+    def portal_url(self) -> str:
+        """What guests and QR codes use."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+
+def _from_file(path: str, faults: list[str]) -> dict[str, Any]:
+    if not path:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        faults.append(f"{PREFIX}CONFIG: cannot read {path}: {error}")
+        return {}
+
+
+def _secret_file(variable: str, path: str, faults: list[str]) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except OSError as error:
+        faults.append(f"{variable}_FILE: cannot read {path}: {error.strerror}")
+        return ""
+
+
+def _fault(location: tuple[int | str, ...], message: str) -> str:
+    return f"{PREFIX}{str(location[0]).upper()} {message.removeprefix('Value error, ')}" if location else message

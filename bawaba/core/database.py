@@ -1,0 +1,334 @@
+"""The one door to the database: `transact` for a step that writes, `read` for one that only looks.
+
+SQLite has one writer thread that commits many steps together (each in a savepoint of its own), so that sixty guests
+share one disk flush; readers have their own connections. PostgreSQL has a pool. The steps cannot tell which it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import queue
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, create_engine, event, text
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+
+from bawaba.core.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+GROUP_MOST = 64  # steps that share one commit
+TRIES = 5
+RETRY_WAIT_S = (0.1, 0.5)
+STEP_DEADLINE_S = 30.0
+BUSY_TIMEOUT_MS = 5000
+POOL_SIZE = 10
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+LOST_STATES = ("08", "57P")  # connection exceptions; admin shutdown, crash, starting up (PostgreSQL, appendix A)
+AGAIN_STATES = frozenset({"40001", "40P01"})  # serialisation failure, deadlock
+BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+class Base(DeclarativeBase):
+    """What every table derives from."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time: timestamptz on PostgreSQL, whole microseconds since 1970 on SQLite, which has no zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a time without a zone was about to be stored")
+        return to_micros(value) if dialect.name == "sqlite" and value is not None else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return from_micros(value) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself only in INTEGER PRIMARY KEY
+
+
+def to_micros(value: datetime) -> int:
+    """Whole microseconds since 1970."""
+    return (value - EPOCH) // MICROSECOND
+
+
+def from_micros(value: int) -> datetime:
+    """Undo `to_micros`."""
+    return EPOCH + timedelta(microseconds=value)
+
+
+class DatabaseAway(Unavailable):
+    """The database does not answer, and did not after a few tries."""
+
+    code = "database_away"
+
+
+class Database:
+    """Runs steps as transactions. `on_away` is told when the database stays away after all retries."""
+
+    def __init__(self, url: str, *, rng: random.Random | None = None) -> None:
+        self._rng = rng or random.SystemRandom()
+        self._inside = threading.local()
+        self.is_sqlite = url.startswith("sqlite")
+        self.on_away: Callable[[Exception], None] = lambda error: None
+        self._pool = concurrent.futures.ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="database")
+        if self.is_sqlite:
+            self.engine = _sqlite_engine(url)
+            self._writer: _Writer | None = _Writer(_sqlite_engine(url, single=True), self._inside)
+        else:
+            self.engine = create_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_timeout=10, pool_recycle=1800)
+            self._writer = None
+
+    def transact(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run `step(db, …)` and commit; roll back when it raises; repeat it from the top after a deadlock or a lost
+        connection (never after anything else). Raises `DatabaseAway` when the retries did not help."""
+        self._refuse_nesting()
+        return self._again(lambda: self._write_once(step, args, kwargs))
+
+    def read(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run `step(db, …)` that only reads, on a connection of its own."""
+        self._refuse_nesting()
+        return self._again(lambda: self._read_once(step, args, kwargs))
+
+    def transact_async(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
+        """`transact` without blocking the event loop."""
+        return asyncio.wrap_future(self._pool.submit(self.transact, step, *args, **kwargs))
+
+    def read_async(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
+        """`read` without blocking the event loop."""
+        return asyncio.wrap_future(self._pool.submit(self.read, step, *args, **kwargs))
+
+    def close(self) -> None:
+        """Finish what is under way and let go."""
+        self._pool.shutdown(wait=True)
+        if self._writer is not None:
+            self._writer.close()
+        self.engine.dispose()
+
+    def _write_once(self, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        if self._writer is not None:
+            return self._writer.run(step, args, kwargs)
+        with self.engine.connect() as connection:
+            self._inside.step = True
+            try:
+                transaction = connection.begin()
+                result = _run_step(connection, step, args, kwargs)
+                number = connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()::text").scalar()
+                self._commit(transaction, number)
+            finally:
+                self._inside.step = False
+        return result
+
+    def _commit(self, transaction: Any, number: str | None) -> None:
+        """Commit; when the connection dies in that very moment, ask the server whether it happened."""
+        try:
+            transaction.commit()
+        except DBAPIError as error:
+            if number is None or not _lost(error):
+                raise
+            if not self._again(lambda: self._was_committed(number)):
+                raise
+
+    def _was_committed(self, number: str) -> bool:
+        with self.engine.connect() as connection:
+            status = connection.execute(text("SELECT txid_status(CAST(:number AS bigint))"), {"number": number}).scalar()
+        return bool(status == "committed")
+
+    def _read_once(self, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        with self.engine.connect() as connection:
+            self._inside.step = True
+            try:
+                if not self.is_sqlite:
+                    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+                return _run_step(connection, step, args, kwargs)
+            finally:
+                self._inside.step = False
+                connection.rollback()
+
+    def _again(self, attempt: Callable[[], T]) -> T:
+        for left in range(TRIES - 1, -1, -1):
+            try:
+                return attempt()
+            except (DBAPIError, sqlite3.Error) as error:
+                if not is_passing(error):
+                    raise
+                if not left:
+                    self.on_away(error)
+                    raise DatabaseAway() from error
+                log.warning("the database did not take a transaction; trying again", error=type(error).__name__, left=left)
+                time.sleep(self._rng.uniform(*RETRY_WAIT_S))
+        raise AssertionError("unreachable")
+
+    def _refuse_nesting(self) -> None:
+        if getattr(self._inside, "step", False):
+            raise RuntimeError("a transaction inside a transaction: end one before the next")
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same step may simply be run again: deadlock, serialisation failure, lock, lost connection."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None)
+    if isinstance(cause, sqlite3.Error):
+        return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
+    return state in AGAIN_STATES or _lost(error)
+
+
+def _lost(error: BaseException) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(LOST_STATES)
+    return error.connection_invalidated or isinstance(error, OperationalError)
+
+
+def _run_step(connection: Connection, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+    db = Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False)
+    try:
+        result = step(db, *args, **kwargs)
+        if db.new or db.dirty or db.deleted:
+            db.flush()
+        return result
+    finally:
+        db.close()
+
+
+def _sqlite_engine(url: str, *, single: bool = False) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000, "isolation_level": None},
+        pool_size=1 if single else POOL_SIZE,
+        max_overflow=0 if single else POOL_SIZE,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, record: Any) -> None:
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "temp_store=MEMORY",
+            "cache_size=-16000",
+            f"busy_timeout={BUSY_TIMEOUT_MS}",
+            "journal_size_limit=67108864",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        if not single:
+            connection.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if single else "BEGIN")
+
+    return engine
+
+
+class _Writer:
+    """The thread that writes to SQLite: takes what waits (at most 64 steps), commits it as one."""
+
+    def __init__(self, engine: Engine, inside: threading.local) -> None:
+        self._engine = engine
+        self._inside = inside
+        self._queue: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
+        self._thread.start()
+
+    def run(self, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
+        """Have a step done and wait for its commit, 30 s at most."""
+        if self._closed:
+            raise DatabaseAway()
+        order = _Order(step, args, kwargs)
+        self._queue.put(order)
+        try:
+            return order.future.result(STEP_DEADLINE_S)  # type: ignore[no-any-return]
+        except TimeoutError:
+            if order.future.cancel():
+                raise DatabaseAway() from None
+            return order.future.result()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join(STEP_DEADLINE_S)
+        self._engine.dispose()
+
+    def _work(self) -> None:
+        self._inside.step = True
+        while True:
+            first = self._queue.get()
+            group = [first]
+            while len(group) < GROUP_MOST and not self._queue.empty():
+                group.append(self._queue.get())
+            orders = [order for order in group if order is not None and order.future.set_running_or_notify_cancel()]
+            if orders:
+                self._commit(orders)
+            if None in group:
+                return
+
+    def _commit(self, orders: list[_Order]) -> None:
+        """Run a group; the answers go out only after the commit."""
+        answers: list[tuple[_Order, Any, BaseException | None]] = []
+        try:
+            with self._engine.connect() as connection, connection.begin():
+                for order in orders:
+                    answers.append((order, *self._savepoint(connection, order)))
+        except BaseException as error:  # the commit itself: disk full, busy; nobody's step has happened
+            for order in orders:
+                order.future.set_exception(error)
+            return
+        for order, result, failure in answers:
+            if failure is None:
+                order.future.set_result(result)
+            else:
+                order.future.set_exception(failure)
+
+    @staticmethod
+    def _savepoint(connection: Connection, order: _Order) -> tuple[Any, BaseException | None]:
+        raw = connection.connection.driver_connection
+        assert raw is not None
+        raw.execute("SAVEPOINT step")
+        try:
+            result = _run_step(connection, order.step, order.args, order.kwargs)
+        except BaseException as error:
+            if not raw.in_transaction:  # SQLite gave the whole transaction up (disk full): the group is lost
+                raise
+            raw.execute("ROLLBACK TO step")
+            raw.execute("RELEASE step")
+            return None, error
+        raw.execute("RELEASE step")
+        return result, None
+
+
+class _Order:
+    """A step that waits for its turn."""
+
+    __slots__ = ("args", "future", "kwargs", "step")
+
+    def __init__(self, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.step = step
+        self.args = args
+        self.kwargs = kwargs
+        self.future: concurrent.futures.Future[Any] = concurrent.futures.Future()

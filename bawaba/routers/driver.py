@@ -1,0 +1,273 @@
+"""What Bawaba asks of any gateway, whoever made it.
+
+A driver is one file (or one small folder) in `drivers/` with a class `Driver(RouterDriver)`. It speaks the nouns below,
+knows no table and no other driver, may be asked the same thing twice with no harm, ends by its deadline, and raises
+only the five `GatewayError`s. Units: bytes, seconds, kbit/s; `up` is guest to internet, always. MACs are lower-case
+with colons.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, ClassVar
+
+
+class Cap(enum.Flag):
+    """What a gateway can do; a verb whose flag is missing raises `Unsupported` without any I/O."""
+
+    NONE = 0
+    PRELOAD = enum.auto()  # `put`: holds cards itself, so guests are served while we are away
+    ADMIT = enum.auto()
+    KICK = enum.auto()
+    SESSIONS = enum.auto()
+    COUNTERS = enum.auto()
+    TIME_LIMIT = enum.auto()
+    UPTIME_CUMULATIVE = enum.auto()
+    BYTES_TOTAL = enum.auto()
+    BYTES_SPLIT = enum.auto()
+    RATE = enum.auto()
+    LIVE_UPDATE = enum.auto()
+    BULK = enum.auto()
+    OWNED_LIST = enum.auto()
+    EVENTS = enum.auto()
+    HEALTH = enum.auto()
+    BROWSER_LOGIN = enum.auto()
+    IPV6 = enum.auto()
+    LOCATE = enum.auto()  # `locate`: says which MAC has an address now
+    DEVICES = enum.auto()  # `set_devices`: trusted and blocked devices
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is still allowed. `None` is no limit; 0 or less is never sent (an empty right is not admitted)."""
+
+    until: datetime | None = None  # absolute end, UTC; the driver turns it into its own unit, rounding down
+    uptime_s: int | None = None  # seconds online still allowed
+    bytes_total: int | None = None
+    bytes_up: int | None = None
+    bytes_down: int | None = None
+    rate_up_kbps: int | None = None
+    rate_down_kbps: int | None = None
+    devices: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One right of access. For `admit` the key is the session's, for `put` it is the card's."""
+
+    key: str  # stable; goes into the ownership tag
+    rev: int  # raised on every change of limits, so that reconciling compares cheaply
+    login: str = ""
+    secret: str = field(default="", repr=False)
+    limits: Limits = field(default_factory=Limits)
+    plan: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A guest's device as the gateway sees it."""
+
+    mac: str | None = None
+    ip: str | None = None
+    ip6: tuple[str, ...] = ()
+    site_ref: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RouterSession:
+    """One device online at the gateway, with its counters since `epoch` began."""
+
+    id: str
+    key: str | None  # our grant's key, None for a stranger
+    login: str | None
+    client: Client
+    started: datetime | None
+    uptime_s: int
+    up: int
+    down: int
+    epoch: int = 0  # which life of the counters this is: a larger number is a later life, and they began from zero
+    raw: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """Something of ours that lies on the gateway."""
+
+    key: str
+    rev: int
+    native_id: str
+    enabled: bool = True
+    limits: Limits | None = None
+    up: int = 0
+    down: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Handoff:
+    """The guest's own browser has to post this form to the gateway to get in."""
+
+    action_url: str
+    method: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What `probe` learned."""
+
+    version: str
+    board: str
+    skew_s: float | None = None  # the gateway's clock minus ours
+    missing_rights: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the gateway is. `None` where it does not say."""
+
+    uptime_s: int | None = None
+    cpu_percent: float | None = None
+    memory_percent: float | None = None
+    sessions: int | None = None
+    boot: int = 0  # grows with every start of the gateway; equal means that it ran on
+
+
+class GatewayError(Exception):
+    """Something went wrong between us and a gateway. `outcome_known` is False when a write may have happened."""
+
+    code: ClassVar[str] = "gateway_error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, outcome_known: bool = True) -> None:
+        super().__init__(message)
+        self.outcome_known = outcome_known
+
+
+class RouterUnreachable(GatewayError):
+    """No answer: refused, reset, timed out."""
+
+    code = "unreachable"
+    retryable = True
+
+
+class RouterAuthFailed(GatewayError):
+    """Credentials, certificate pin or rights are wrong; a person must act."""
+
+    code = "auth_failed"
+
+
+class Reason(enum.StrEnum):
+    """Why a gateway refused what it understood."""
+
+    DUPLICATE = "duplicate"
+    NOT_FOUND = "not_found"
+    UNKNOWN_CLIENT = "unknown_client"
+    WRONG_MAC = "wrong_mac"
+    LIMIT_REACHED = "limit_reached"
+    SESSIONS_FULL = "sessions_full"
+    BAD_VALUE = "bad_value"
+    BUSY = "busy"
+    OTHER = "other"
+
+
+class RouterRejected(GatewayError):
+    """Understood, and refused."""
+
+    code = "rejected"
+
+    def __init__(self, message: str, reason: Reason = Reason.OTHER) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class RouterProtocolError(GatewayError):
+    """The answer makes no sense; tried once more on a new connection."""
+
+    code = "protocol"
+    retryable = True
+
+
+class Unsupported(GatewayError):
+    """This gateway, or this version of it, cannot."""
+
+    code = "unsupported"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The fate of one grant in `put` or `drop`."""
+
+    key: str
+    ok: bool
+    changed: bool = False
+    error: GatewayError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """All that a driver is told about its router."""
+
+    router_id: int
+    address: str
+    port: int | None
+    username: str | None
+    password: str | None = field(repr=False)
+    options: Mapping[str, Any]
+    install: str  # eight characters that name this installation in ownership tags
+
+
+class RouterDriver:
+    """The base of every driver: refuses what the capability flags do not promise."""
+
+    vendor: ClassVar[str] = ""
+    caps: ClassVar[Cap] = Cap.NONE
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def probe(self) -> Info:
+        """Say what this gateway is; raises `RouterAuthFailed` where we may not work on it."""
+        raise Unsupported(f"{self.vendor} cannot be probed")
+
+    async def put(self, grants: Sequence[Grant]) -> list[Result]:
+        """Write cards on the gateway, new or changed; one result a grant, in order."""
+        raise Unsupported(f"{self.vendor} cannot hold cards")
+
+    async def drop(self, keys: Sequence[str]) -> list[Result]:
+        """Take rights away and end their sessions; one that is not there is fine."""
+        raise Unsupported(f"{self.vendor} cannot drop cards")
+
+    async def admit(self, grant: Grant, client: Client) -> RouterSession | Handoff:
+        """Let a device in now, or say which form its browser must post. Asked twice: the new limits hold."""
+        raise Unsupported(f"{self.vendor} cannot admit a device")
+
+    async def kick(self, session: RouterSession | Client) -> RouterSession | None:
+        """End a device's session and return it with its last exact counters, or None where nobody was there."""
+        raise Unsupported(f"{self.vendor} cannot end a session")
+
+    async def sessions(self) -> list[RouterSession]:
+        """Everybody who is online, with counters."""
+        raise Unsupported(f"{self.vendor} cannot list sessions")
+
+    async def owned(self) -> list[Owned]:
+        """Everything of ours that lies on the gateway."""
+        raise Unsupported(f"{self.vendor} cannot list what is ours")
+
+    async def health(self) -> Health:
+        """How the gateway is."""
+        raise Unsupported(f"{self.vendor} does not say how it is")
+
+    async def locate(self, *, ip: str | None = None, mac: str | None = None) -> Client | None:
+        """Who has this address, as the gateway itself sees it; None where it has not seen it."""
+        raise Unsupported(f"{self.vendor} cannot tell who has an address")
+
+    async def set_devices(self, trusted: Sequence[str], blocked: Sequence[str]) -> None:
+        """Make these MACs the trusted (online without a card) and the blocked ones; the whole list each time."""
+        raise Unsupported(f"{self.vendor} cannot keep device lists")
+
+    async def close(self) -> None:
+        """Let go of the connection."""

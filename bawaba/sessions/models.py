@@ -1,0 +1,64 @@
+"""Who is online, until when, and what they have used."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bawaba.core.database import Base, BigId, UtcDateTime
+
+
+class GuestSession(Base):
+    """A device's time online by a card. `state`: opening (the router has not confirmed), online, ended.
+
+    Counters: `bytes_*` is what was booked; `seen_*` is the router's last reading, and `seen_epoch` which life of the
+    router's counters it belongs to. `active_at` is when the device last moved a byte: the tail after it is given back.
+    """
+
+    __tablename__ = "guest_session"
+    __table_args__ = (
+        Index("guest_session_live", "router_id", "id", postgresql_where=text("ended_at IS NULL"), sqlite_where=text("ended_at IS NULL")),
+        Index("guest_session_card", "voucher_id", "client_mac", "id"),
+        Index("guest_session_site", "site_id", "id"),
+        Index("guest_session_device", "site_id", "client_mac", "created_at"),
+        Index("guest_session_one_live", "voucher_id", "client_mac", unique=True, postgresql_where=text("ended_at IS NULL"), sqlite_where=text("ended_at IS NULL")),
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    voucher_id: Mapped[int] = mapped_column(ForeignKey("voucher.id"))
+    router_id: Mapped[int] = mapped_column(ForeignKey("router.id"))
+    client_mac: Mapped[str] = mapped_column(String(17))
+    client_ip: Mapped[str | None] = mapped_column(String(45))
+    state: Mapped[str] = mapped_column(String(8), default="opening")
+    start_time: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    end_time: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    used_seconds: Mapped[int] = mapped_column(BigInteger, default=0)
+    bytes_up: Mapped[int] = mapped_column(BigInteger, default=0)
+    bytes_down: Mapped[int] = mapped_column(BigInteger, default=0)
+    seen_up: Mapped[int] = mapped_column(BigInteger, default=0)
+    seen_down: Mapped[int] = mapped_column(BigInteger, default=0)
+    seen_epoch: Mapped[int] = mapped_column(BigInteger, default=0)
+    seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    active_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    rev: Mapped[int] = mapped_column(default=1)
+    terminate_cause: Mapped[str | None] = mapped_column(String(24))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class GuessMeter(Base):
+    """Wrong codes tried, by device and by site. The caps bound the writes, so the database can hold them exactly."""
+
+    __tablename__ = "guess_meter"
+    __table_args__ = (UniqueConstraint("site_id", "device"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    device: Mapped[str] = mapped_column(String(45))  # a MAC, an address where there is none, empty for the whole site
+    tries: Mapped[float]  # device: wrong in a row this minute; site: the bucket's fill
+    blocks: Mapped[int] = mapped_column(default=0)  # how often it went over its cap: the wait doubles
+    counted_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -1,0 +1,13 @@
+"""Every table of the product, so that migrations and tests see them all."""
+
+import bawaba.accounts.models
+import bawaba.core.models
+import bawaba.plans.models
+import bawaba.routers.models
+import bawaba.sales.models
+import bawaba.sessions.models
+import bawaba.sites.models
+import bawaba.vouchers.models  # noqa: F401
+from bawaba.core.database import Base
+
+metadata = Base.metadata
