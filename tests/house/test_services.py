@@ -1,0 +1,36 @@
+"""The servers that other tests lean on are real, empty for each test, and on ports of their own."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+from sqlalchemy import create_engine, text
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_has_an_empty_database(database_url, turn):
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE guest (id integer)"))
+    engine.dispose()
+
+
+def test_postgres_keeps_what_it_confirmed(postgres_url):
+    engine = create_engine(postgres_url)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SHOW fsync")) == "on"
+        assert connection.scalar(text("SHOW server_encoding")) == "UTF8"
+    engine.dispose()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_has_an_empty_redis(redis_url, turn):
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.dbsize() == 0
+        client.set("guest", "1")
+
+
+def test_a_page_can_be_looked_at(browser):
+    page = browser.new_page()
+    page.set_content('<html dir="rtl"><h1>كرت</h1>')
+    assert page.evaluate("getComputedStyle(document.querySelector('h1')).direction") == "rtl"

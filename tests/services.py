@@ -1,0 +1,217 @@
+"""Real servers for the tests, each started once a run on a free port and stopped when the run ends, however it ends."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+
+from tests import needs
+
+START_S = 30.0
+STOP_S = 15.0
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(command: list[str | Path], ready: Callable[[], object], log: Path, **popen: Any) -> Iterator[None]:
+    """Run a server until the block ends. `ready` raises as long as it does not answer.
+
+    The kernel stops the server too when the test run is killed (prctl PR_SET_PDEATHSIG).
+    """
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, preexec_fn=_die_with_parent, **popen)
+    try:
+        _wait_until(ready, process, log)
+        yield
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _wait_until(ready: Callable[[], object], process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            ready()
+            return
+        except (OSError, psycopg.OperationalError, redis.ConnectionError) as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"did not start: {log.read_text()[-2000:]}") from error
+            time.sleep(0.02)
+
+
+class PostgresServer:
+    """A PostgreSQL cluster of our own. Each test gets a new database, copied from a template."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._names = (f"test_{number}" for number in itertools.count(1))
+        self._templates: dict[str, str] = {}
+
+    def url(self, name: str) -> str:
+        """The SQLAlchemy address of one database."""
+        return f"postgresql+psycopg://bawaba@127.0.0.1:{self.port}/{name}"
+
+    def run(self, statement: str) -> None:
+        """Run one statement as the superuser, outside a transaction."""
+        with psycopg.connect(
+            f"host=127.0.0.1 port={self.port} user=bawaba dbname=postgres", autocommit=True
+        ) as connection:
+            connection.execute(statement.encode())
+
+    def template(self, name: str, prepare: Callable[[str], object]) -> str:
+        """Make a template database once a run: `prepare(url)` fills it. Returns its name for `database`."""
+        if name not in self._templates:
+            self.run(f'CREATE DATABASE "{name}"')
+            prepare(self.url(name))
+            self._templates[name] = name
+        return name
+
+    @contextmanager
+    def database(self, template: str = "template1") -> Iterator[str]:
+        """A new database for the block; gives its address."""
+        name = next(self._names)
+        self.run(f'CREATE DATABASE {name} TEMPLATE "{template}"')
+        try:
+            yield self.url(name)
+        finally:
+            self.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A running PostgreSQL, durable as in production."""
+    needs.require("postgres")
+    programs = needs.postgres_programs()
+    assert programs is not None
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(_folder("bawaba-postgres-")))
+        popen = _unprivileged(folder)
+        initdb = [programs / "initdb", "--pgdata", folder / "data", "--username=bawaba", "--auth=trust"]
+        made = subprocess.run(
+            [*initdb, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
+            capture_output=True, text=True, check=False, **popen,
+        )  # fmt: skip
+        if made.returncode:
+            raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
+        running = PostgresServer(free_port())
+        settings = [
+            "-p",
+            str(running.port),
+            "-k",
+            str(folder),
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "max_connections=200",
+        ]
+        command = [programs / "postgres", "-D", folder / "data", *settings]
+        stack.enter_context(server(command, lambda: running.run("SELECT 1"), folder / "log", **popen))
+        yield running
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of an empty PostgreSQL database that this test has for itself."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty database; the test runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'bawaba.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The address of a running Redis."""
+    needs.require("redis")
+    with _folder("bawaba-redis-") as folder:
+        port = free_port()
+        url = f"redis://127.0.0.1:{port}/0"
+        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
+        with redis.Redis.from_url(url) as client, server(["redis-server", *options], client.ping, Path(folder, "log")):
+            yield url
+
+
+@pytest.fixture
+def redis_url(redis_server: str) -> str:
+    """The address of an empty Redis."""
+    with redis.Redis.from_url(redis_server) as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium (Playwright's synchronous `Browser`). A module's own: its event loop would disturb others."""
+    needs.require("chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=needs.chromium_path(), args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
+        yield chromium
+        chromium.close()
+
+
+@contextmanager
+def _folder(prefix: str) -> Iterator[str]:
+    """A folder that other users can reach, unlike pytest's own. Those of runs that were killed are removed too."""
+    for left_behind in Path(tempfile.gettempdir()).glob(f"{prefix}*-*"):
+        if not Path("/proc", left_behind.name.removeprefix(prefix).partition("-")[0]).exists():
+            shutil.rmtree(left_behind, ignore_errors=True)
+    folder = tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unprivileged(folder: Path) -> dict[str, Any]:
+    """How to start a program that refuses to be root: as Debian's postgres user, else as nobody; `folder` is theirs."""
+    if os.geteuid() != 0:
+        return {"cwd": folder}
+    for name in ("postgres", "nobody"):
+        try:
+            user = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        return {"cwd": folder, "user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    raise RuntimeError("neither a postgres nor a nobody user exists to run PostgreSQL as")
