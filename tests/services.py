@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(command: list[str | Path], ready: Callable[[], object], log: Path, **popen: Any) -> Iterator[None]:
+def server(command: Sequence[str | Path], ready: Callable[[], object], log: Path, **popen: Any) -> Iterator[None]:
     """Run a server until the block ends. `ready` raises as long as it does not answer.
 
     The kernel stops the server too when the test run is killed (prctl PR_SET_PDEATHSIG).
@@ -118,25 +118,15 @@ def postgres_server() -> Iterator[PostgresServer]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(_folder("bawaba-postgres-")))
         popen = _unprivileged(folder)
-        initdb = [programs / "initdb", "--pgdata", folder / "data", "--username=bawaba", "--auth=trust"]
+        initdb = f"--pgdata={folder}/data --username=bawaba --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync"
         made = subprocess.run(
-            [*initdb, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"],
-            capture_output=True, text=True, check=False, **popen,
-        )  # fmt: skip
+            [programs / "initdb", *initdb.split()], capture_output=True, text=True, check=False, **popen
+        )
         if made.returncode:
             raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
         running = PostgresServer(free_port())
-        settings = [
-            "-p",
-            str(running.port),
-            "-k",
-            str(folder),
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "max_connections=200",
-        ]
-        command = [programs / "postgres", "-D", folder / "data", *settings]
+        options = f"-D {folder}/data -p {running.port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
+        command = [programs / "postgres", *options.split()]
         stack.enter_context(server(command, lambda: running.run("SELECT 1"), folder / "log", **popen))
         yield running
 

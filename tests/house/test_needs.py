@@ -34,19 +34,10 @@ def guest_tests(tmp_path: Path) -> Path:
     return path
 
 
-def command(path: Path, *options: str) -> list[str | Path]:
+def command(path: Path, *options: str) -> list[str]:
     """A run of its own, with the house's settings and plugins."""
-    ours = [
-        "-c",
-        ROOT / "pyproject.toml",
-        "-o",
-        f"cache_dir={path.parent}",
-        "-p",
-        "tests.needs",
-        "-p",
-        "tests.services",
-    ]
-    return [sys.executable, "-m", "pytest", *ours, *options, path]
+    house = f"-c {ROOT}/pyproject.toml -o cache_dir={path.parent} -p tests.needs -p tests.services"
+    return [sys.executable, "-m", "pytest", *house.split(), *options, str(path)]
 
 
 def run_pytest(path: Path, *options: str, **environ: str) -> tuple[int, list[str]]:
