@@ -11,7 +11,9 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 PREFIX = "BAWABA_"
-PLACEHOLDERS = frozenset({"changeme", "change-me", "password", "secret", "admin", "default", "example", "123456", "0000"})
+PLACEHOLDERS = frozenset(
+    {"changeme", "change-me", "password", "secret", "admin", "default", "example", "123456", "0000"}
+)
 
 
 class ConfigError(Exception):

@@ -69,6 +69,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts up by itself only in INTEGER PRIMARY KEY
 
 
+def where_clause(condition: str) -> dict[str, Any]:
+    """The keyword arguments that make an `Index` partial on both databases."""
+    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
+
+
 def to_micros(value: datetime) -> int:
     """Whole microseconds since 1970."""
     return (value - EPOCH) // MICROSECOND
@@ -98,7 +103,9 @@ class Database:
             self.engine = _sqlite_engine(url)
             self._writer: _Writer | None = _Writer(_sqlite_engine(url, single=True), self._inside)
         else:
-            self.engine = create_engine(url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_timeout=10, pool_recycle=1800)
+            self.engine = create_engine(
+                url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_timeout=10, pool_recycle=1800
+            )
             self._writer = None
 
     def transact(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -153,7 +160,9 @@ class Database:
 
     def _was_committed(self, number: str) -> bool:
         with self.engine.connect() as connection:
-            status = connection.execute(text("SELECT txid_status(CAST(:number AS bigint))"), {"number": number}).scalar()
+            status = connection.execute(
+                text("SELECT txid_status(CAST(:number AS bigint))"), {"number": number}
+            ).scalar()
         return bool(status == "committed")
 
     def _read_once(self, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
@@ -177,7 +186,9 @@ class Database:
                 if not left:
                     self.on_away(error)
                     raise DatabaseAway() from error
-                log.warning("the database did not take a transaction; trying again", error=type(error).__name__, left=left)
+                log.warning(
+                    "the database did not take a transaction; trying again", error=type(error).__name__, left=left
+                )
                 time.sleep(self._rng.uniform(*RETRY_WAIT_S))
         raise AssertionError("unreachable")
 

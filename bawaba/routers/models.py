@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bawaba.core.database import Base, BigId, UtcDateTime
+from bawaba.core.database import Base, BigId, UtcDateTime, where_clause as _where
 
 
 class Router(Base):
@@ -48,7 +48,7 @@ class RouterGrant(Base):
     __table_args__ = (
         UniqueConstraint("router_id", "key"),
         Index("router_grant_key", "key"),
-        Index("router_grant_behind", "router_id", "id", postgresql_where=text("synced_rev < rev"), sqlite_where=text("synced_rev < rev")),
+        Index("router_grant_behind", "router_id", "id", **_where("synced_rev < rev")),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -71,7 +71,7 @@ class RouterJob(Base):
 
     __tablename__ = "router_job"
     __table_args__ = (
-        Index("router_job_open", "router_id", "next_try_at", postgresql_where=text("state = 'open'"), sqlite_where=text("state = 'open'")),
+        Index("router_job_open", "router_id", "next_try_at", **_where("state = 'open'")),
         Index("router_job_list", "state", "id"),
         Index("router_job_ref", "kind", "ref"),
     )

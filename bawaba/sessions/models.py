@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bawaba.core.database import Base, BigId, UtcDateTime
+from bawaba.core.database import Base, BigId, UtcDateTime, where_clause as _where
 
 
 class GuestSession(Base):
@@ -19,11 +19,11 @@ class GuestSession(Base):
 
     __tablename__ = "guest_session"
     __table_args__ = (
-        Index("guest_session_live", "router_id", "id", postgresql_where=text("ended_at IS NULL"), sqlite_where=text("ended_at IS NULL")),
+        Index("guest_session_live", "router_id", "id", **_where("ended_at IS NULL")),
         Index("guest_session_card", "voucher_id", "client_mac", "id"),
         Index("guest_session_site", "site_id", "id"),
         Index("guest_session_device", "site_id", "client_mac", "created_at"),
-        Index("guest_session_one_live", "voucher_id", "client_mac", unique=True, postgresql_where=text("ended_at IS NULL"), sqlite_where=text("ended_at IS NULL")),
+        Index("guest_session_one_live", "voucher_id", "client_mac", unique=True, **_where("ended_at IS NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -27,4 +27,6 @@ class Site(Base):
     support: Mapped[str] = mapped_column(String(120), default="")  # a phone number or address for guests
     device_moves_per_day: Mapped[int] = mapped_column(default=1)
     wrong_tries_per_minute: Mapped[int] = mapped_column(default=10)  # the site's own cap, sustained
+    batches_made: Mapped[int] = mapped_column(default=0)  # serials: B042-0173
+    singles_made: Mapped[int] = mapped_column(default=0)  # serials: S000173
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bawaba.core.database import Base, BigId, UtcDateTime
+from bawaba.core.database import Base, BigId, UtcDateTime, where_clause as _where
+
+
+Serial = String(24).with_variant(String(24, collation="C"), "postgresql")  # ordered by bytes: prefixes are ranges
 
 
 class Batch(Base):
@@ -18,6 +21,7 @@ class Batch(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    number: Mapped[int]  # counts up within the site; its cards' serials begin with it
     plan_version_id: Mapped[int] = mapped_column(ForeignKey("plan_version.id"))
     quantity: Mapped[int]
     created: Mapped[int] = mapped_column(default=0)
@@ -48,8 +52,10 @@ class Voucher(Base):
         Index("voucher_serial", "site_id", "serial", unique=True),
         Index("voucher_batch", "batch_id", "id"),
         Index("voucher_site", "site_id", "id"),
-        Index("voucher_used", "site_id", "id", postgresql_where=text("status = 'used'"), sqlite_where=text("status = 'used'")),
-        Index("voucher_disabled", "site_id", "id", postgresql_where=text("disabled_at IS NOT NULL"), sqlite_where=text("disabled_at IS NOT NULL")),
+        Index("voucher_over", "site_id", "over_at", "id", **_where("over_at IS NOT NULL")),
+        Index("voucher_unused", "site_id", "id", **_where("status = 'unused'")),
+        Index("voucher_used", "site_id", "id", **_where("status = 'used'")),
+        Index("voucher_disabled", "site_id", "id", **_where("disabled_at IS NOT NULL")),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -57,17 +63,18 @@ class Voucher(Base):
     batch_id: Mapped[int | None] = mapped_column(ForeignKey("batch.id"))
     number: Mapped[int]  # its place in the batch, from 1
     plan_version_id: Mapped[int] = mapped_column(ForeignKey("plan_version.id"))
-    serial: Mapped[str] = mapped_column(String(24))
+    serial: Mapped[str] = mapped_column(Serial)
     code_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
     code_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[str] = mapped_column(String(8), default="unused")
-    listed: Mapped[bool] = mapped_column(default=True)  # False while its batch is in the making
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_unused_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     ends_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # a fixed end, like a hotel's check-out
     first_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when a router first confirmed
     claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when it was first redeemed
-    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the end that follows from first use, if any
+    over_at: Mapped[datetime | None] = mapped_column(
+        UtcDateTime
+    )  # the end as far as known now; None: no end by the clock
     used_seconds: Mapped[int] = mapped_column(BigInteger, default=0)  # of ended sessions (used_time plans)
     bytes_up: Mapped[int] = mapped_column(BigInteger, default=0)  # of all sessions, as booked
     bytes_down: Mapped[int] = mapped_column(BigInteger, default=0)
