@@ -36,7 +36,7 @@ def free_port() -> int:
 
 
 @contextmanager
-def server(command: Sequence[str | Path], ready: Callable[[], object], log: Path, **popen: Any) -> Iterator[None]:
+def server(command: Sequence[str], ready: Callable[[], object], log: Path, **popen: Any) -> Iterator[None]:
     """Run a server until the block ends. `ready` raises as long as it does not answer.
 
     The kernel stops the server too when the test run is killed (prctl PR_SET_PDEATHSIG).
@@ -126,7 +126,7 @@ def postgres_server() -> Iterator[PostgresServer]:
             raise RuntimeError(f"initdb failed: {made.stdout}{made.stderr}")
         running = PostgresServer(free_port())
         options = f"-D {folder}/data -p {running.port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
-        command = [programs / "postgres", *options.split()]
+        command = [str(programs / "postgres"), *options.split()]
         stack.enter_context(server(command, lambda: running.run("SELECT 1"), folder / "log", **popen))
         yield running
 
