@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-NETNS_PROGRAMS = ("ip", "nft", "tc", "dnsmasq")
+NETNS_PROGRAMS = ("ip", "nft", "tc", "dnsmasq", "sysctl")
 FIXTURES = {
     "browser": "chromium",
     "postgres_server": "postgres",

@@ -53,7 +53,7 @@ def test_the_last_lines_say_how_many_did_not_run_and_why(guest_tests):
     assert code == 0
     assert any("2 TESTS DID NOT RUN HERE" in line for line in lines)
     assert "1 did not run: needs redis (redis-server is not installed)" in lines
-    assert "1 did not run: needs netns (ip, nft, tc, dnsmasq not on the PATH)" in lines
+    assert "1 did not run: needs netns (ip, nft, tc, dnsmasq, sysctl not on the PATH)" in lines
     assert "1 passed, 2 skipped, 1 deselected" in lines[-1]
 
 
