@@ -66,10 +66,10 @@ def _lack_of_netns() -> str | None:
     try:
         return _first_failure(
             ["ip", "netns", "add", name],
-            ["ip", "-n", name, "link", "add", "a", "type", "veth", "peer", "name", "b"],
-            ["ip", "-n", name, "address", "add", "192.0.2.1/30", "dev", "a"],
+            ["ip", "-n", name, "link", "add", "name", "near", "type", "veth", "peer", "name", "far"],
+            ["ip", "-n", name, "address", "add", "192.0.2.1/30", "dev", "near"],
             ["ip", "netns", "exec", name, "nft", "add", "table", "inet", "try"],
-            ["ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", "a", "root", "handle", "1:", "htb"],
+            ["ip", "netns", "exec", name, "tc", "qdisc", "add", "dev", "near", "root", "handle", "1:", "htb"],
             ["ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.ip_forward=1"],
         )
     finally:

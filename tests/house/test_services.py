@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 import redis
 from sqlalchemy import create_engine, text
@@ -34,3 +36,21 @@ def test_a_page_can_be_looked_at(browser):
     page = browser.new_page()
     page.set_content('<html dir="rtl"><h1>كرت</h1>')
     assert page.evaluate("getComputedStyle(document.querySelector('h1')).direction") == "rtl"
+
+
+@pytest.mark.netns
+def test_a_namespace_has_a_firewall_of_its_own():
+    ruleset = ["nft", "list", "ruleset"]
+    try:
+        subprocess.run(["ip", "netns", "add", "bawaba-house"], check=True)
+        subprocess.run(
+            ["ip", "netns", "exec", "bawaba-house", "nft", "add", "table", "inet", "bawaba_house"], check=True
+        )
+        inside = subprocess.run(
+            ["ip", "netns", "exec", "bawaba-house", *ruleset], check=True, capture_output=True
+        ).stdout
+        outside = subprocess.run(ruleset, check=True, capture_output=True).stdout
+    finally:
+        subprocess.run(["ip", "netns", "delete", "bawaba-house"], check=True)
+    assert b"bawaba_house" in inside
+    assert b"bawaba_house" not in outside
