@@ -16,7 +16,7 @@ help:
 	@echo "make test    check, then run every test (as root: installs the Debian packages that tests need)"
 	@echo "make check   format, lint, strict types, import arrows, docs"
 	@echo "make fix     mend what can be mended by itself"
-	@echo "make bench   measure against the budgets"
+	@echo "make bench   measure against the budgets (make bench only=NAME: one of benchmarks/)"
 	@echo "make soak    the tests that take long"
 	@echo "make lock    choose the newest versions again"
 	@echo "make clean   throw away all that can be made again (never .data)"
@@ -34,18 +34,20 @@ test: packages check
 	@$(BIN)/pytest
 
 check: $(VENV)/dev.stamp
-	@$(BIN)/ruff format --check --quiet . || { echo "Some files are not formatted: make fix"; exit 1; }
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/python scripts/check_docs.py
-	@$(BIN)/lint-imports --cache-dir .cache/import-linter
-	@$(BIN)/mypy
+	@failed=; \
+	$(BIN)/ruff format --check --quiet . || { failed=1; echo "Some files are not formatted: make fix"; }; \
+	$(BIN)/ruff check --quiet . || failed=1; \
+	$(BIN)/python scripts/check_docs.py || failed=1; \
+	$(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter || failed=1; \
+	$(BIN)/mypy || failed=1; \
+	test -z "$$failed"
 
 fix: $(VENV)/dev.stamp
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format .
 
 bench: $(VENV)/dev.stamp
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(only)
 
 soak: packages $(VENV)/dev.stamp
 	@$(BIN)/pytest -m soak

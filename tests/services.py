@@ -109,12 +109,12 @@ class PostgresServer:
             self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """A running PostgreSQL, durable as in production."""
-    needs.require("postgres")
+@contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL for the block, durable as in production."""
     programs = needs.postgres_programs()
-    assert programs is not None
+    if programs is None:
+        raise FileNotFoundError("PostgreSQL's server programs are not installed")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(_folder("bawaba-postgres-")))
         popen = _unprivileged(folder)
@@ -128,6 +128,14 @@ def postgres_server() -> Iterator[PostgresServer]:
         options = f"-D {folder}/data -p {running.port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
         command = [str(programs / "postgres"), *options.split()]
         stack.enter_context(server(command, lambda: running.run("SELECT 1"), folder / "log", **popen))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The run's PostgreSQL."""
+    needs.require("postgres")
+    with running_postgres() as running:
         yield running
 
 
@@ -146,16 +154,24 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return str(request.getfixturevalue("postgres_url"))
 
 
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[str]:
-    """The address of a running Redis."""
-    needs.require("redis")
+@contextmanager
+def running_redis() -> Iterator[str]:
+    """A Redis for the block; gives its address."""
     with _folder("bawaba-redis-") as folder:
         port = free_port()
         url = f"redis://127.0.0.1:{port}/0"
-        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder]
-        with redis.Redis.from_url(url) as client, server(["redis-server", *options], client.ping, Path(folder, "log")):
+        options = f"--port {port} --bind 127.0.0.1 --appendonly no --dir {folder}"
+        command = ["redis-server", *options.split(), "--save", ""]
+        with redis.Redis.from_url(url) as client, server(command, client.ping, Path(folder, "log")):
             yield url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[str]:
+    """The address of the run's Redis."""
+    needs.require("redis")
+    with running_redis() as url:
+        yield url
 
 
 @pytest.fixture
