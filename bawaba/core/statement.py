@@ -1,6 +1,6 @@
 """SQL for the few hot paths: written once with :names, prepared for each driver, run without the layers between.
 
-Everything else uses SQLAlchemy. Measured on SQLite, a statement costs 9 µs here against 90 µs through Core.
+Everything else uses SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from sqlalchemy.orm import Session
 from bawaba.core.database import from_micros, to_micros
 
 NAME = re.compile(r"(?<!:):([a-z_]+)")
+LOCK = re.compile(r"\{lock(?: (\w+))?\}")
 
 
 class Statement:
     """One statement for both databases. `times` names the result columns that are times.
 
-    `{lock}` in the text becomes FOR UPDATE on PostgreSQL and nothing on SQLite, whose one writer is lock enough.
+    `{lock}` (or `{lock table}`) in the text becomes FOR UPDATE (OF table) on PostgreSQL, and nothing on SQLite, whose
+    one writer is lock enough.
     """
 
     def __init__(self, sql: str, columns: str = "", times: Sequence[str] = ()) -> None:
@@ -29,12 +31,23 @@ class Statement:
         self._row = namedtuple("Row", names) if names else None  # type: ignore[misc]
         self._time_places = [names.index(name) for name in times]
         self._names = NAME.findall(sql)
-        self._sqlite = NAME.sub("?", sql.replace("{lock}", ""))
-        self._postgresql = NAME.sub(r"%(\1)s", sql.replace("{lock}", "FOR UPDATE"))
+        self._sqlite = NAME.sub("?", LOCK.sub("", sql))
+        self._postgresql = NAME.sub(r"%(\1)s", LOCK.sub(_for_update, sql))
 
     def run(self, db: Session, **values: Any) -> int:
         """Execute and return the number of rows touched."""
         return int(self._execute(db, values).rowcount)
+
+    def run_many(self, db: Session, rows: Sequence[dict[str, Any]]) -> None:
+        """Execute for many rows at once (prepared once; pipelined on PostgreSQL)."""
+        if not rows:
+            return
+        connection = db.connection()
+        raw: Any = connection.connection.driver_connection
+        if connection.dialect.name != "sqlite":
+            raw.cursor().executemany(self._postgresql, rows)
+        else:
+            raw.executemany(self._sqlite, [[_plain(row[name]) for name in self._names] for row in rows])
 
     def first(self, db: Session, **values: Any) -> Any:
         """The first row, named by `columns`, or None."""
@@ -58,6 +71,10 @@ class Statement:
             for place in self._time_places:
                 row[place] = _time(row[place])
         return self._row._make(row) if self._row is not None else row
+
+
+def _for_update(found: re.Match[str]) -> str:
+    return f"FOR UPDATE OF {found[1]}" if found[1] else "FOR UPDATE"
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,1 @@
+"""Are the routers well, and what do they count?"""

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bawaba.core.database import Base, BigId, UtcDateTime, where_clause as _where
+from bawaba.core.database import Base, BigId, UtcDateTime
+from bawaba.core.database import where_clause as _where
 
 
 class Router(Base):

@@ -1,0 +1,1 @@
+"""Redeeming; who is online, until when, and what they have used."""

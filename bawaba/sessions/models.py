@@ -7,7 +7,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bawaba.core.database import Base, BigId, UtcDateTime, where_clause as _where
+from bawaba.core.database import Base, BigId, UtcDateTime
+from bawaba.core.database import where_clause as _where
 
 
 class GuestSession(Base):

@@ -1,0 +1,1 @@
+"""Cards: batches, codes, printing, claiming."""

@@ -38,6 +38,10 @@ class CardStore:
         """
         self._write(f"{batch_id:d}/{group:d}.qr", matrices)
 
+    def has_group(self, batch_id: int, group: int) -> bool:
+        """Whether a group's QR codes are there, whole (files appear only when they are)."""
+        return (self._root / f"{batch_id}/{group}.qr").exists()
+
     def put_single(self, voucher_id: int, matrix: QrMatrix) -> None:
         """Keep a card that was made alone."""
         self._write(_single(voucher_id), [matrix])

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from bawaba.core.database import Base, BigId, UtcDateTime, where_clause as _where
-
+from bawaba.core.database import Base, BigId, UtcDateTime
+from bawaba.core.database import where_clause as _where
 
 Serial = String(24).with_variant(String(24, collation="C"), "postgresql")  # ordered by bytes: prefixes are ranges
 
@@ -51,6 +51,7 @@ class Voucher(Base):
         Index("voucher_digest", "code_digest", unique=True),
         Index("voucher_serial", "site_id", "serial", unique=True),
         Index("voucher_batch", "batch_id", "id"),
+        Index("voucher_place", "batch_id", "number"),
         Index("voucher_site", "site_id", "id"),
         Index("voucher_over", "site_id", "over_at", "id", **_where("over_at IS NOT NULL")),
         Index("voucher_unused", "site_id", "id", **_where("status = 'unused'")),

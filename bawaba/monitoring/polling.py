@@ -1,0 +1,78 @@
+"""One look at a router: who is online and how it is, written down in one transaction, told to those who watch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.orm import Session
+
+from bawaba.core.events import Event
+from bawaba.core.runtime import Runtime
+from bawaba.routers import service
+from bawaba.routers.driver import GatewayError, Health, RouterSession, RouterUnreachable
+from bawaba.routers.models import Router
+from bawaba.routers.part import part
+from bawaba.sessions import accounting, admission
+
+log = structlog.get_logger(__name__)
+PERIOD_S = 30.0
+SPREAD = 0.1  # of the period, so that a thousand routers are not asked in the same second
+
+
+async def poll(rt: Runtime, router_id: int) -> None:
+    """Ask a router once and act on the answer; one that does not answer is noted as such."""
+    links, asked_at = part(rt).links, rt.clock.now()
+    try:
+        health = await links.ask(router_id, "health")
+        seen = await links.ask(router_id, "sessions")
+    except GatewayError as error:
+        await _missed(rt, router_id, error)
+        return
+    events = await rt.transact_async(settle, router_id, health, seen, asked_at, rt.clock.now(), next_poll_at(rt))
+    for event in events:
+        rt.publish(event)
+    part(rt).wake()
+
+
+def settle(
+    db: Session,
+    router_id: int,
+    health: Health,
+    seen: list[RouterSession],
+    asked_at: datetime,
+    now: datetime,
+    next_at: datetime,
+) -> list[Event]:
+    """One pass: usage booked, limits enforced, reboots healed, the router's own row brought up to date."""
+    router = db.get(Router, router_id)
+    if router is None:
+        return []
+    before, rebooted = router.status, bool(router.boot) and health.boot > router.boot
+    settled = accounting.settle(db, router_id, seen, asked_at, now, rebooted=rebooted)
+    online = sum(1 for session in seen if not session.raw.get("ended"))
+    service.saw(db, router_id, now, next_at, boot=health.boot, online=online, health=asdict(health))
+    if rebooted:
+        log.warning("a router has started anew", router_id=router_id, readmitted=len(settled.readmitted))
+    db.flush()
+    events: list[Event] = []
+    events += admission.changes(db, settled.ended + settled.began, urgent=True)
+    events += admission.changes(db, [i for i in settled.moved if i not in settled.ended], urgent=False)
+    if before != router.status or online != 0 or before == "up":
+        events.append(service.status_event(router))
+    return events
+
+
+async def _missed(rt: Runtime, router_id: int, error: GatewayError) -> None:
+    """Degraded, then down; asked again sooner at first."""
+    await part(rt).links.forget(router_id) if isinstance(error, RouterUnreachable) else None
+    router = await rt.transact_async(service.missed, router_id, error, rt.clock.now(), next_poll_at(rt))
+    log.warning("a router was not read", router_id=router_id, error=str(error))
+    if router is not None:
+        rt.publish(service.status_event(router))
+
+
+def next_poll_at(rt: Runtime) -> datetime:
+    """When to ask again: every 30 s, a little spread."""
+    return rt.clock.now() + timedelta(seconds=PERIOD_S * (1 - SPREAD / 2 + SPREAD * rt.rng.random()))

@@ -1,0 +1,141 @@
+"""Routers, the error list and device lists over the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import request
+
+from bawaba.core.errors import field_fault
+from bawaba.routers import queries, service
+from bawaba.routers.schemas import DeviceIn, MoveIn, RouterChange, RouterIn, device_out, job_out, router_out
+from bawaba.web.guard import actor, requires, runtime
+from bawaba.web.input import body, takes
+from bawaba.web.paging import page_of, page_request
+
+bp = APIBlueprint("routers_api", __name__)
+JOB_STATES = ("open", "failed", "done")
+
+
+@bp.get("/api/routers")
+@requires("routers:read")
+def list_routers() -> dict[str, Any]:
+    """The routers of the sites that the caller sees."""
+    page = page_request()
+    rows = runtime().read(queries.list_routers, actor(), page)
+    return page_of(rows, page, lambda row: row.id).answer(router_out)
+
+
+@bp.post("/api/routers")
+@requires("routers:write")
+@takes(RouterIn)
+def add_router() -> tuple[dict[str, Any], int]:
+    """Add a router."""
+    return router_out(service.add_router(runtime(), actor(), body(RouterIn).model_dump())), 201
+
+
+@bp.get("/api/routers/<int:router_id>")
+@requires("routers:read")
+def get_router(router_id: int) -> dict[str, Any]:
+    """One router."""
+    return router_out(runtime().read(queries.get_router, actor(), router_id))
+
+
+@bp.patch("/api/routers/<int:router_id>")
+@requires("routers:write")
+@takes(RouterChange)
+def change_router(router_id: int) -> dict[str, Any]:
+    """Change a router; what is left out stays."""
+    runtime().read(queries.get_router, actor(), router_id)
+    return router_out(service.change_router(runtime(), actor(), router_id, body(RouterChange).changes()))
+
+
+@bp.delete("/api/routers/<int:router_id>")
+@requires("routers:write")
+def remove_router(router_id: int) -> tuple[str, int]:
+    """Remove a router that no guest is online through."""
+    service.remove_router(runtime(), actor(), router_id)
+    return "", 204
+
+
+@bp.post("/api/routers/<int:router_id>/test")
+@requires("routers:write")
+def test_router(router_id: int) -> dict[str, Any]:
+    """Ask a router who it is, now."""
+    info, error = service.test_router(runtime(), actor(), router_id)
+    if info is None:
+        return {"ok": False, "error": error.code if error else "gateway_error", "message": str(error)}
+    return {
+        "ok": True,
+        "version": info.version,
+        "board": info.board,
+        "skew_seconds": info.skew_s,
+        "missing_rights": info.missing_rights,
+        "notes": info.notes,
+    }
+
+
+@bp.get("/api/router-jobs")
+@requires("routers:read")
+def list_jobs() -> dict[str, Any]:
+    """Work promised to routers: the error list, with `state=failed` what a person must decide."""
+    page, state = page_request(), request.args.get("state")
+    if state is not None and state not in JOB_STATES:
+        raise field_fault("state", "must be open, failed or done")
+    router_id = request.args.get("router_id", "")
+    if router_id and not router_id.isdigit():
+        raise field_fault("router_id", "must be a number")
+    rows = runtime().read(queries.list_jobs, actor(), page, state, int(router_id) if router_id else None)
+    return page_of(rows, page, lambda row: row.id).answer(job_out)
+
+
+@bp.post("/api/router-jobs/<int:job_id>/retry")
+@requires("routers:write")
+def retry_job(job_id: int) -> dict[str, Any]:
+    """Try a job again, now."""
+    return job_out(service.decide_job(runtime(), actor(), job_id, "retry"))
+
+
+@bp.post("/api/router-jobs/<int:job_id>/move")
+@requires("routers:write")
+@takes(MoveIn)
+def move_job(job_id: int) -> dict[str, Any]:
+    """Hand a job to another router of the same site."""
+    runtime().read(queries.get_job, actor(), job_id)
+    return job_out(service.decide_job(runtime(), actor(), job_id, "move", body(MoveIn).router_id))
+
+
+@bp.post("/api/router-jobs/<int:job_id>/give-up")
+@requires("routers:write")
+def give_up_job(job_id: int) -> dict[str, Any]:
+    """Stop trying."""
+    return job_out(service.decide_job(runtime(), actor(), job_id, "give_up"))
+
+
+@bp.get("/api/devices")
+@requires("devices:read")
+def list_devices() -> dict[str, Any]:
+    """The devices that a site trusts or blocks (500 at most)."""
+    site_id = request.args.get("site_id", "")
+    found = service.device_list(runtime(), actor(), int(site_id) if site_id.isdigit() else None)
+    return {"items": [device_out(device) for device in found], "next": None}
+
+
+@bp.put("/api/devices")
+@requires("devices:write")
+@takes(DeviceIn)
+def set_device() -> tuple[str, int]:
+    """Trust or block a device."""
+    wanted = body(DeviceIn)
+    service.set_device(runtime(), actor(), wanted.site_id, wanted.mac, wanted.standing, wanted.note)
+    return "", 204
+
+
+@bp.delete("/api/devices/<mac>")
+@requires("devices:write")
+def forget_device(mac: str) -> tuple[str, int]:
+    """Treat a device like any other again."""
+    site_id = request.args.get("site_id", "")
+    service.set_device(runtime(), actor(), int(site_id) if site_id.isdigit() else None, mac, None, "")
+    return "", 204

@@ -1,0 +1,84 @@
+"""Reads of routers, their jobs and what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Select, select, text
+from sqlalchemy.orm import Session
+
+from bawaba.core.actor import Actor
+from bawaba.routers.errors import JobNotFound, RouterNotFound
+from bawaba.routers.models import Router, RouterJob
+from bawaba.web.paging import PageRequest
+
+ROUTERS_MOST = 1000
+
+
+def visible(actor: Actor) -> Select[tuple[Router]]:
+    """The routers of the sites that someone sees."""
+    wanted = select(Router)
+    return wanted if actor.site_ids is None else wanted.where(Router.site_id.in_(actor.site_ids))
+
+
+def get_router(db: Session, actor: Actor, router_id: int) -> Router:
+    """One router. Raises `RouterNotFound`, also for one of a site that is not theirs."""
+    router = db.scalar(visible(actor).where(Router.id == router_id))
+    if router is None:
+        raise RouterNotFound()
+    return router
+
+
+def list_routers(db: Session, actor: Actor, page: PageRequest, site_id: int | None = None) -> Sequence[Router]:
+    """Newest first, one row more than the page holds."""
+    wanted = visible(actor)
+    if site_id is not None:
+        wanted = wanted.where(Router.site_id == site_id)
+    if page.after_id is not None:
+        wanted = wanted.where(Router.id < page.after_id)
+    return db.scalars(wanted.order_by(Router.id.desc()).limit(page.limit + 1)).all()
+
+
+def find_for_guest(db: Session, reference: str | None) -> Router | None:
+    """The router that a redirect names by id or name; the only one there is when it names none."""
+    if reference:
+        by = Router.id == int(reference) if reference.isdigit() and len(reference) < 16 else Router.name == reference
+        found = db.scalars(select(Router).where(by).limit(2)).all()
+    else:
+        found = db.scalars(select(Router).limit(2)).all()
+    return found[0] if len(found) == 1 else None
+
+
+def with_networks(db: Session) -> Sequence[Router]:
+    """Routers that could be behind a guest's address (those that say which networks are theirs)."""
+    return db.scalars(select(Router).where(Router.driver == "linux").limit(ROUTERS_MOST)).all()
+
+
+def has_sessions(db: Session, router_id: int) -> bool:
+    """Whether a guest is online through a router (the table is that of `sessions`, above us)."""
+    found = text("SELECT 1 FROM guest_session WHERE router_id = :router_id LIMIT 1")
+    return db.execute(found, {"router_id": router_id}).first() is not None
+
+
+def get_job(db: Session, actor: Actor, job_id: int) -> RouterJob:
+    """One job. Raises `JobNotFound`, also for one of a site that is not theirs."""
+    job = db.get(RouterJob, job_id)
+    if job is None or not actor.sees(db.get_one(Router, job.router_id).site_id):
+        raise JobNotFound()
+    return job
+
+
+def list_jobs(
+    db: Session, actor: Actor, page: PageRequest, state: str | None, router_id: int | None
+) -> Sequence[RouterJob]:
+    """Newest first, one row more than the page holds."""
+    wanted = select(RouterJob).join(Router, Router.id == RouterJob.router_id)
+    if actor.site_ids is not None:
+        wanted = wanted.where(Router.site_id.in_(actor.site_ids))
+    if state is not None:
+        wanted = wanted.where(RouterJob.state == state)
+    if router_id is not None:
+        wanted = wanted.where(RouterJob.router_id == router_id)
+    if page.after_id is not None:
+        wanted = wanted.where(RouterJob.id < page.after_id)
+    return db.scalars(wanted.order_by(RouterJob.id.desc()).limit(page.limit + 1)).all()

@@ -1,0 +1,218 @@
+"""Adding, changing and removing routers, and deciding about work that a router did not take."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from bawaba.accounts import audit
+from bawaba.core.actor import Actor
+from bawaba.core.errors import field_fault
+from bawaba.core.runtime import Runtime
+from bawaba.routers import devices, promises, queries
+from bawaba.routers.driver import GatewayError, Info
+from bawaba.routers.errors import JobIsDone, RouterInUse
+from bawaba.routers.events import RouterStatusChanged
+from bawaba.routers.links import driver_class
+from bawaba.routers.models import Device, Router, RouterGrant, RouterJob
+from bawaba.routers.part import part
+from bawaba.sites.service import resolve_site
+
+log = structlog.get_logger(__name__)
+PASSWORD = b"router password"
+TEST_DEADLINE_S = 8.0
+
+
+def add_router(rt: Runtime, actor: Actor, facts: dict[str, Any]) -> Router:
+    """Add a router to a site. It gets the site's device lists at once."""
+    driver_class(facts["driver"])
+    router = rt.transact(_add, rt, actor, facts, rt.clock.now())
+    part(rt).wake()
+    return router
+
+
+def _add(db: Session, rt: Runtime, actor: Actor, facts: dict[str, Any], now: datetime) -> Router:
+    site = resolve_site(db, actor, facts.get("site_id"))
+    password = facts.get("password")
+    router = Router(
+        site_id=site.id,
+        name=_free_name(db, site.id, facts["name"], None),
+        driver=facts["driver"],
+        address=facts["address"],
+        port=facts.get("port"),
+        username=facts.get("username"),
+        password_sealed=rt.keyring.encrypt(password.encode(), PASSWORD) if password else None,
+        options=facts.get("options") or {},
+        failover_group=facts.get("failover_group"),
+        health={},
+        created_at=now,
+    )
+    db.add(router)
+    db.flush()
+    if router.id in devices.keepers(db, site.id):
+        promises.promise(db, router.id, devices.KIND, None, now)
+    audit.record(db, actor, "router.added", site.id, "router", router.id, now, name=router.name, driver=router.driver)
+    return router
+
+
+def change_router(rt: Runtime, actor: Actor, router_id: int, changes: dict[str, Any]) -> Router:
+    """Change what is given; a password that is left out stays. `status` may be maintenance, or up to end that."""
+    if "driver" in changes:
+        driver_class(changes["driver"])
+    router = rt.transact(_change, rt, actor, router_id, changes, rt.clock.now())
+    rt.publish(status_event(router))
+    part(rt).wake()
+    return router
+
+
+def _change(db: Session, rt: Runtime, actor: Actor, router_id: int, changes: dict[str, Any], now: datetime) -> Router:
+    router = queries.get_router(db, actor, router_id)
+    if "name" in changes:
+        changes["name"] = _free_name(db, router.site_id, changes["name"], router.id)
+    if "password" in changes:
+        password = changes.pop("password")
+        router.password_sealed = rt.keyring.encrypt(password.encode(), PASSWORD) if password else None
+    for name, value in changes.items():
+        setattr(router, name, value)
+    router.next_poll_at = None
+    names = ", ".join(sorted(changes))
+    audit.record(db, actor, "router.changed", router.site_id, "router", router.id, now, name=router.name, fields=names)
+    return router
+
+
+def remove_router(rt: Runtime, actor: Actor, router_id: int) -> None:
+    """Remove a router with its promised work. Raises `RouterInUse` while guests are online through it."""
+    rt.transact(_remove, actor, router_id, rt.clock.now())
+    part(rt).loop.submit(part(rt).links.forget(router_id))
+
+
+def _remove(db: Session, actor: Actor, router_id: int, now: datetime) -> None:
+    router = queries.get_router(db, actor, router_id)
+    if queries.has_sessions(db, router.id):
+        raise RouterInUse()
+    audit.record(db, actor, "router.removed", router.site_id, "router", router.id, now, name=router.name)
+    db.execute(delete(RouterJob).where(RouterJob.router_id == router.id))
+    db.execute(delete(RouterGrant).where(RouterGrant.router_id == router.id))
+    db.delete(router)
+
+
+def test_router(rt: Runtime, actor: Actor, router_id: int) -> tuple[Info | None, GatewayError | None]:
+    """Ask a router who it is, now; the answer or the honest error."""
+    router = rt.read(queries.get_router, actor, router_id)
+    try:
+        return part(rt).ask(router.id, "probe", deadline_s=TEST_DEADLINE_S), None
+    except GatewayError as error:
+        log.info("a router test failed", router_id=router_id, error=str(error))
+        return None, error
+
+
+test_router.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test
+
+
+def set_device(rt: Runtime, actor: Actor, site_id: int | None, mac: str, standing: str | None, note: str) -> None:
+    """Trust, block or forget a device at a site."""
+    if standing is not None and standing not in devices.STANDINGS:
+        raise field_fault("standing", "must be trusted or blocked")
+    rt.transact(_set_device, actor, site_id, devices.canonical_mac(mac), standing, note, rt.clock.now())
+    part(rt).wake()
+
+
+def _set_device(
+    db: Session, actor: Actor, site_id: int | None, mac: str, standing: str | None, note: str, now: datetime
+) -> None:
+    site = resolve_site(db, actor, site_id)
+    devices.set_standing(db, site.id, mac, standing, note, now)
+    audit.record(db, actor, f"device.{standing or 'forgotten'}", site.id, "device", None, now, mac=mac)
+
+
+def device_list(rt: Runtime, actor: Actor, site_id: int | None) -> list[Device]:
+    """The devices that a site knows."""
+    return rt.read(lambda db: list(devices.known(db, resolve_site(db, actor, site_id).id)))
+
+
+def decide_job(rt: Runtime, actor: Actor, job_id: int, verdict: str, to_router_id: int | None = None) -> RouterJob:
+    """Try a job again now, move it to another router of the same site, or give it up."""
+    job = rt.transact(_decide, actor, job_id, verdict, to_router_id, rt.clock.now())
+    part(rt).wake()
+    return job
+
+
+def _decide(db: Session, actor: Actor, job_id: int, verdict: str, to_router_id: int | None, now: datetime) -> RouterJob:
+    job = queries.get_job(db, actor, job_id)
+    if job.state == "done":
+        raise JobIsDone()
+    if verdict == "move":
+        target = queries.get_router(db, actor, to_router_id or 0)
+        here = queries.get_router(db, actor, job.router_id)
+        if target.site_id != here.site_id:
+            raise field_fault("router_id", "must be a router of the same site")
+        job.router_id = target.id
+    job.state = "failed" if verdict == "give_up" else "open"
+    job.next_try_at = now
+    if verdict == "give_up":
+        job.last_error = f"given up by {actor.username}; {job.last_error or ''}"[:500]
+    audit.record(db, actor, f"job.{verdict}", None, "job", job.id, now)
+    return job
+
+
+def saw(db: Session, router_id: int, now: datetime, next_poll_at: datetime, **facts: Any) -> Router | None:
+    """A poll went well: note what was seen. Answers the router when its status changed by it, else None."""
+    router = db.get(Router, router_id)
+    if router is None:
+        return None
+    before = router.status
+    router.missed_polls, router.error, router.error_code, router.last_seen_at = 0, None, None, now
+    router.next_poll_at = next_poll_at
+    for name, value in facts.items():
+        setattr(router, name, value)
+    if router.status != "maintenance":
+        router.status = "up"
+    if before == "down":
+        db.execute(
+            update(RouterJob).where(RouterJob.router_id == router.id, RouterJob.state == "open").values(next_try_at=now)
+        )
+    return router
+
+
+def missed(
+    db: Session, router_id: int, error: GatewayError, now: datetime, next_poll_at: datetime | None = None
+) -> Router | None:
+    """A poll failed: degraded after one, down after two. Answers the router."""
+    router = db.get(Router, router_id)
+    if router is None:
+        return None
+    router.missed_polls += 1
+    router.error, router.error_code = str(error)[:500], error.code
+    if next_poll_at is not None:
+        router.next_poll_at = next_poll_at
+    if router.status != "maintenance":
+        router.status = "degraded" if router.missed_polls < 2 else "down"
+    return router
+
+
+def status_event(router: Router) -> RouterStatusChanged:
+    """The news of a router as it stands."""
+    return RouterStatusChanged(
+        router.id,
+        router.site_id,
+        router.name,
+        router.status,
+        router.online,
+        router.last_seen_at,
+        router.error,
+        router.health or {},
+    )
+
+
+def _free_name(db: Session, site_id: int, name: str, but: int | None) -> str:
+    taken = db.scalar(select(Router.id).where(Router.site_id == site_id, Router.name == name))
+    if taken is not None and taken != but:
+        raise field_fault("name", "another router of this site has this name")
+    return name
+
+
+_ = cards  # the kinds of work live beside this file

@@ -1,0 +1,197 @@
+"""What the routers' counters say, booked once; and the end of whoever has used up what they had.
+
+One pass a router: one read of its live sessions, pure decisions, and the changes written together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from bawaba.core.statement import Statement
+from bawaba.routers.driver import RouterSession
+from bawaba.routers.promises import promise
+from bawaba.sessions import admission, rules
+from bawaba.sessions.ending import LIVE, end_session
+from bawaba.vouchers import claiming
+from bawaba.vouchers.rules import end_as_used
+
+LIVE_AT = Statement(
+    "SELECT s.id, s.site_id, s.voucher_id, s.router_id, s.client_mac, s.client_ip, s.state, s.start_time, s.end_time, "
+    "s.ended_at, s.rev, s.seen_up, s.seen_down, s.seen_epoch, s.bytes_up, s.bytes_down, s.active_at, s.created_at, "
+    "v.over_at, v.ends_at, v.first_used_at, v.disabled_at, v.used_seconds, v.bytes_up, v.bytes_down, "
+    "p.kind, p.duration_seconds, p.valid_for_seconds, p.quota_bytes, p.quota_up_bytes, p.quota_down_bytes, "
+    "p.idle_timeout_seconds, p.devices_at_once "
+    "FROM guest_session s JOIN voucher v ON v.id = s.voucher_id JOIN plan_version p ON p.id = v.plan_version_id "
+    "WHERE s.router_id = :router_id AND s.ended_at IS NULL",
+    "id site_id voucher_id router_id client_mac client_ip state start_time end_time ended_at rev seen_up seen_down "
+    "seen_epoch session_up session_down active_at created_at over_at ends_at first_used_at disabled_at used_seconds "
+    "bytes_up bytes_down kind duration_seconds valid_for_seconds quota_bytes quota_up_bytes quota_down_bytes "
+    "idle_timeout_seconds devices_at_once",
+    (
+        "start_time",
+        "end_time",
+        "ended_at",
+        "active_at",
+        "created_at",
+        "over_at",
+        "ends_at",
+        "first_used_at",
+        "disabled_at",
+    ),
+)
+BOOK_SESSIONS = Statement(
+    "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, seen_up = :seen_up, "
+    "seen_down = :seen_down, seen_epoch = :epoch, seen_at = :now, active_at = :active_at WHERE id = :id"
+)
+OPEN_JOB = Statement(
+    "SELECT 1 FROM router_job WHERE kind = :kind AND ref = :ref AND router_id = :router_id AND state = 'open' LIMIT 1"
+)
+
+
+@dataclass
+class Settled:
+    """What one pass came to: ids of sessions that moved bytes, began and ended, and how many strangers are online."""
+
+    moved: list[int] = field(default_factory=list)
+    began: list[int] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+    readmitted: list[int] = field(default_factory=list)
+    strangers: int = 0
+
+
+def settle(
+    db: Session, router_id: int, seen: Sequence[RouterSession], asked_at: datetime, now: datetime, *, rebooted: bool
+) -> Settled:
+    """Book a router's list of sessions, asked for at `asked_at`, and act on what follows from it.
+
+    Who has nothing left is ended here and closed out on the router; who should be online and is not (a reboot, a lost
+    table) is promised to it again with what is left; who is online there without a right to be is closed out.
+    """
+    settled = Settled()
+    there = {session_id: s for s in seen if (session_id := admission.session_id_of(s.key)) is not None}
+    settled.strangers = sum(1 for s in seen if s.key is None)
+    live = LIVE_AT.all(db, router_id=router_id)
+    readings = _book(db, live, there, now, settled)
+    for session in live:
+        _judge(db, session, there.get(session.id), readings.get(session.id, (0, 0)), asked_at, now, settled)
+    known = {session.id for session in live}
+    for session_id, session in there.items():
+        if session_id not in known and not _promised(db, admission.KICK, session_id, router_id):
+            _close_out(db, session_id, router_id, session, now)
+    return settled
+
+
+def _book(
+    db: Session, live: Sequence[Any], there: dict[int, RouterSession], now: datetime, settled: Settled
+) -> dict[int, tuple[int, int]]:
+    """Book the new bytes of all sessions, together; the answer is what is new by session."""
+    sessions: list[dict[str, Any]] = []
+    cards: dict[int, list[int]] = {}
+    new: dict[int, tuple[int, int]] = {}
+    for session in live:
+        reading = there.get(session.id)
+        if reading is None or session.state != "online":
+            continue
+        before = rules.Reading(session.seen_epoch, session.seen_up, session.seen_down)
+        newest, up, down = rules.booked(before, rules.Reading(reading.epoch, reading.up, reading.down))
+        moved = up + down > 0
+        new[session.id] = (up, down)
+        if moved or newest != before:
+            sessions.append(
+                {
+                    "id": session.id,
+                    "up": up,
+                    "down": down,
+                    "seen_up": newest.up,
+                    "seen_down": newest.down,
+                    "epoch": newest.epoch,
+                    "now": now,
+                    "active_at": now if moved else session.active_at,
+                }
+            )
+        if moved:
+            settled.moved.append(session.id)
+            sums = cards.setdefault(session.voucher_id, [0, 0])
+            sums[0] += up
+            sums[1] += down
+    BOOK_SESSIONS.run_many(db, sessions)
+    claiming.BOOK.run_many(
+        db, [{"id": card_id, "up": up, "down": down, "seconds": 0} for card_id, (up, down) in cards.items()]
+    )
+    return new
+
+
+def _judge(
+    db: Session,
+    session: Any,
+    reading: RouterSession | None,
+    new: tuple[int, int],
+    asked_at: datetime,
+    now: datetime,
+    settled: Settled,
+) -> None:
+    """What becomes of one session after this reading."""
+    if session.state == "opening":
+        if reading is not None and not reading.raw.get("ended"):
+            _found_online(db, session, reading, now, settled)
+        return
+    cause, ended_at = _cause(db, session, new, now)
+    if (
+        cause is None
+        and any(new) is False
+        and session.kind == "used_time"
+        and rules.is_silent(session, session.idle_timeout_seconds, now)
+    ):
+        cause, ended_at = rules.IDLE_TIMEOUT, session.active_at
+    if cause is not None:
+        if end_session(db, session.id, cause, now, ended_at):
+            settled.ended.append(session.id)
+            admission.kick(db, session.router_id, session.id, now)
+    elif _is_missing(session, reading, asked_at) and not _promised(db, admission.ADMIT, session.id, session.router_id):
+        promise(db, session.router_id, admission.ADMIT, session.id, now)
+        settled.readmitted.append(session.id)
+
+
+def _cause(db: Session, session: Any, new: tuple[int, int], now: datetime) -> tuple[str | None, datetime | None]:
+    """Why a session has to end now, and when that was; (None, None) when it goes on."""
+    if session.disabled_at is not None:
+        return rules.ADMIN_RESET, now
+    live = [session] if session.devices_at_once == 1 else LIVE.all(db, voucher_id=session.voucher_id)
+    with_new = session._replace(bytes_up=session.bytes_up + new[0], bytes_down=session.bytes_down + new[1])
+    left = rules.left_on(with_new, end_as_used(session, now), live, now)
+    if left.data_spent:
+        return rules.DATA_SPENT, now
+    if left.spent:
+        over = session.over_at
+        return rules.SESSION_TIMEOUT, min(now, over) if over is not None else now
+    return None, None
+
+
+def _is_missing(session: Any, reading: RouterSession | None, asked_at: datetime) -> bool:
+    """Whether a session that should be online was not there when the router was asked."""
+    if session.start_time is None or session.start_time >= asked_at:
+        return False
+    return reading is None or bool(reading.raw.get("ended"))
+
+
+def _found_online(db: Session, session: Any, reading: RouterSession, now: datetime, settled: Settled) -> None:
+    """The router had let it in, and we died before we could write that down: its time began then."""
+    started = max(session.created_at, now - timedelta(seconds=reading.uptime_s))
+    admission.mark_online(db, session, session.router_id, reading, started)
+    settled.began.append(session.id)
+
+
+def _close_out(db: Session, session_id: int, router_id: int, seen: RouterSession, now: datetime) -> None:
+    """Somebody is online by a session that is over, or has gone on elsewhere."""
+    session = admission.SESSION.first(db, id=session_id)
+    if session is not None:
+        admission.kick(db, router_id, session_id, now)
+
+
+def _promised(db: Session, kind: str, session_id: int, router_id: int) -> bool:
+    return OPEN_JOB.first(db, kind=kind, ref=session_id, router_id=router_id) is not None

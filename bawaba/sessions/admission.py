@@ -1,0 +1,184 @@
+"""Opening and closing access on the router: the kinds of promised work that sessions bring."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from bawaba.core.events import Event
+from bawaba.core.runtime import Runtime
+from bawaba.core.statement import Statement
+from bawaba.routers.driver import Client, Grant, Handoff, Limits, RouterSession, Unsupported
+from bawaba.routers.promises import Ask, Kind, Promised, promise
+from bawaba.sessions import queries, rules
+from bawaba.sessions.ending import LIVE
+from bawaba.sessions.events import SessionChanged
+from bawaba.sessions.models import GuestSession
+from bawaba.sessions.schemas import session_out
+from bawaba.vouchers import claiming
+from bawaba.vouchers.rules import end_as_used
+
+ADMIT = "admit"
+KICK = "kick"
+KEY = "session:"
+
+SESSION = Statement(
+    "SELECT id, site_id, voucher_id, router_id, client_mac, client_ip, state, start_time, ended_at, rev, seen_up, "
+    "seen_down, seen_epoch, bytes_up, bytes_down FROM guest_session WHERE id = :id {lock}",
+    "id site_id voucher_id router_id client_mac client_ip state start_time ended_at rev seen_up seen_down seen_epoch "
+    "bytes_up bytes_down",
+    ("start_time", "ended_at"),
+)
+ONLINE = Statement(
+    "UPDATE guest_session SET state = 'online', router_id = :router_id, start_time = COALESCE(start_time, :now), "
+    "end_time = :end_time, seen_up = :up, seen_down = :down, seen_epoch = :epoch, seen_at = :now, active_at = :now, "
+    "rev = rev + 1 WHERE id = :id AND ended_at IS NULL"
+)
+MOVE = Statement("UPDATE guest_session SET router_id = :router_id, client_ip = :ip, state = 'opening' WHERE id = :id")
+COUNT = Statement(
+    "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, seen_up = :seen_up, "
+    "seen_down = :seen_down, seen_epoch = :epoch WHERE id = :id"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitWork:
+    """A device to let in, and what it may use."""
+
+    grant: Grant
+    client: Client
+
+
+def key_of(session_id: int) -> str:
+    """A session's key in ownership tags and on the gateway."""
+    return f"{KEY}{session_id}"
+
+
+def session_id_of(key: str | None) -> int | None:
+    """The session that a key names; None for anything else."""
+    digits = (key or "").removeprefix(KEY)
+    return int(digits) if key and key.startswith(KEY) and digits.isdigit() else None
+
+
+def work_for(session_id: int, rev: int, card: Any, left: rules.Left, client: Client) -> AdmitWork:
+    """What a router is told: durations and bytes still allowed, never its own idea of the date."""
+    limits = Limits(
+        uptime_s=left.seconds,
+        bytes_total=left.bytes_total,
+        bytes_up=left.bytes_up,
+        bytes_down=left.bytes_down,
+        rate_up_kbps=card.rate_up_kbps,
+        rate_down_kbps=card.rate_down_kbps,
+    )
+    return AdmitWork(Grant(key_of(session_id), rev, login=card.serial, limits=limits, plan=card.plan_name), client)
+
+
+def kick(db: Session, router_id: int, session_id: int, now: datetime) -> Promised:
+    """Promise to close a session's access on a router."""
+    return promise(db, router_id, KICK, session_id, now)
+
+
+def move_session(db: Session, session_id: int, router_id: int, ip: str | None) -> None:
+    """A device roamed to another router of its site."""
+    MOVE.run(db, id=session_id, router_id=router_id, ip=ip)
+
+
+def prepare_admit(db: Session, job: Promised, now: datetime) -> AdmitWork | None:
+    """The admit as things stand now: with what is left now, or nothing at all when the session is over."""
+    session = SESSION.first(db, id=job.ref)
+    if session is None or session.ended_at is not None:
+        return None
+    card = claiming.LOOK_BY_ID.first(db, id=session.voucher_id)
+    left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
+    if left.spent:
+        return None
+    return work_for(session.id, session.rev, card, left, Client(session.client_mac, session.client_ip))
+
+
+async def configure_client_access(ask: Ask, work: AdmitWork) -> RouterSession:
+    """Open access for a guest's device on its router."""
+    answer = await ask("admit", work.grant, work.client)
+    if isinstance(answer, Handoff):
+        raise Unsupported("this router wants the guest's browser to sign in")
+    assert isinstance(answer, RouterSession)
+    return answer
+
+
+def confirmed(db: Session, job: Promised, there: RouterSession, now: datetime) -> list[Event]:
+    """The router let the device in: its time starts, unless it had started. A session that ended meanwhile is closed
+    again on the router."""
+    session = SESSION.first(db, id=job.ref)
+    if session is None:
+        return []
+    if session.ended_at is not None:
+        kick(db, job.router_id, session.id, now)
+        return []
+    mark_online(db, session, job.router_id, there, now)
+    return changes(db, [session.id], urgent=True)
+
+
+def mark_online(db: Session, session: Any, router_id: int, there: RouterSession, started: datetime) -> None:
+    """Write down that a device is in since `started`, and until when it may be."""
+    card = claiming.BY_ID.first(db, id=session.voucher_id)
+    over_at = claiming.confirm_first_use(db, card, started)
+    live = LIVE.all(db, voucher_id=card.id)
+    left = rules.left_on(card, over_at, live, started)
+    end_time = started + timedelta(seconds=left.seconds) if left.seconds is not None else None
+    if over_at is not None and card.kind == "elapsed":
+        end_time = over_at
+    same_life = (session.seen_epoch, True) == (there.epoch, session.start_time is not None)
+    up, down = (session.seen_up, session.seen_down) if same_life else (0, 0)
+    ONLINE.run(
+        db, id=session.id, router_id=router_id, now=started, end_time=end_time, up=up, down=down, epoch=there.epoch
+    )
+
+
+def prepare_kick(db: Session, job: Promised, now: datetime) -> tuple[int, Client] | None:
+    """Who is to be closed out."""
+    session = SESSION.first(db, id=job.ref)
+    return (session.id, Client(session.client_mac, session.client_ip)) if session is not None else None
+
+
+async def close_access(ask: Ask, work: tuple[int, Client]) -> RouterSession | None:
+    """Close a device's access; its last exact counters, or None when it was not there any more."""
+    session_id, client = work
+    target = RouterSession(str(session_id), key_of(session_id), None, client, None, 0, 0, 0)
+    answer = await ask("kick", target)
+    return answer if isinstance(answer, RouterSession) else None
+
+
+def kicked(db: Session, job: Promised, last: RouterSession | None, now: datetime) -> list[Event]:
+    """Book what was moved up to the very end."""
+    session = SESSION.first(db, id=job.ref)
+    if session is None or last is None:
+        return []
+    before = rules.Reading(session.seen_epoch, session.seen_up, session.seen_down)
+    newest, up, down = rules.booked(before, rules.Reading(last.epoch, last.up, last.down))
+    COUNT.run(db, id=session.id, up=up, down=down, seen_up=newest.up, seen_down=newest.down, epoch=newest.epoch)
+    claiming.BOOK.run(db, id=session.voucher_id, up=up, down=down, seconds=0)
+    return changes(db, [session.id], urgent=True)
+
+
+def changes(db: Session, session_ids: Sequence[int], *, urgent: bool) -> list[Event]:
+    """The news of some sessions as they stand."""
+    if not session_ids:
+        return []
+    rows = db.execute(
+        queries.with_serial().where(GuestSession.id.in_(session_ids)).execution_options(populate_existing=True)
+    )
+    return [SessionChanged(session_out(row[0], row[1]), urgent) for row in rows]
+
+
+def announce(rt: Runtime, session_ids: Sequence[int]) -> None:
+    """Tell the news of sessions that have just ended or begun."""
+    if session_ids:
+        for event in rt.read(changes, session_ids, urgent=True):
+            rt.publish(event)
+
+
+ADMIT_WORK = Kind(prepare_admit, configure_client_access, confirmed, spare_may=True)
+KICK_WORK = Kind(prepare_kick, close_access, kicked)

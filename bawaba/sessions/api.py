@@ -1,0 +1,52 @@
+"""Sessions over the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import request
+
+from bawaba.core.errors import field_fault
+from bawaba.sessions import queries, service
+from bawaba.sessions.schemas import session_out
+from bawaba.web.guard import actor, requires, runtime
+from bawaba.web.paging import page_of, page_request
+
+bp = APIBlueprint("sessions_api", __name__)
+YES_NO = {"true": True, "1": True, "false": False, "0": False}
+
+
+@bp.get("/api/sessions")
+@requires("sessions:read")
+def list_sessions() -> dict[str, Any]:
+    """Sessions, newest first; `active=true` for who is online."""
+    page, active = page_request(), request.args.get("active")
+    if active is not None and active not in YES_NO:
+        raise field_fault("active", "must be true or false")
+    numbers = {name: _number(name) for name in ("voucher_id", "router_id")}
+    rows = runtime().read(
+        queries.list_sessions, actor(), page, active=YES_NO[active] if active is not None else None, **numbers
+    )
+    return page_of(rows, page, lambda row: row[0].id).answer(lambda row: session_out(*row))
+
+
+@bp.get("/api/sessions/<int:session_id>")
+@requires("sessions:read")
+def get_session(session_id: int) -> dict[str, Any]:
+    """One session."""
+    return session_out(*runtime().read(queries.get_session, actor(), session_id))
+
+
+@bp.post("/api/sessions/<int:session_id>/terminate")
+@requires("sessions:terminate")
+def terminate(session_id: int) -> dict[str, Any]:
+    """End a session, here and on its router."""
+    return session_out(*service.terminate(runtime(), actor(), session_id))
+
+
+def _number(name: str) -> int | None:
+    text = request.args.get(name, "")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise field_fault(name, "must be a number")
+    return int(text) if text else None

@@ -1,0 +1,59 @@
+"""What a guest can hit, and what an operator can about sessions."""
+
+from __future__ import annotations
+
+from bawaba.core.errors import Conflict, Forbidden, NotFound, TooMany
+from bawaba.web.messages import say
+
+
+class TooManyTries(TooMany):
+    """Too many wrong codes from this device, or at this site."""
+
+    code = "too_many_tries"
+
+
+class TooManyDevices(Conflict):
+    """The card is in use on as many devices as it allows; `details["may_move"]` says whether it can be moved here."""
+
+    code = "too_many_devices"
+
+
+class DeviceBlocked(Forbidden):
+    """The owner has blocked this device."""
+
+    code = "device_blocked"
+
+
+class UnknownPlace(NotFound):
+    """We cannot tell which router the guest is at."""
+
+    code = "unknown_place"
+
+
+class UnknownDevice(Conflict):
+    """The router has not seen the device that asks."""
+
+    code = "unknown_device"
+
+
+class NothingToResume(NotFound):
+    """This device has no card with anything left."""
+
+    code = "nothing_to_resume"
+
+
+class SessionNotFound(NotFound):
+    """There is no such session at a site that the caller sees."""
+
+    code = "session_not_found"
+
+
+say(
+    too_many_tries="Too many wrong codes. Wait %(retry_after_s)s seconds, then type the code from the card again.",
+    too_many_devices="This card is in use on another device. Log out there, or move the card to this phone.",
+    device_blocked="This device may not use this network. Ask the owner.",
+    unknown_place="We cannot tell where you are. Join the WiFi again, then open this page again.",
+    unknown_device="The router does not know your device yet. Leave the WiFi, join it again and try once more.",
+    nothing_to_resume="This device has no card with anything left. Type the code of a card.",
+    session_not_found="There is no such session here.",
+)

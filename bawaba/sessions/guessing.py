@@ -1,0 +1,110 @@
+"""The caps on wrong codes: five a minute a device, then a wait that doubles; ten a minute a site, after a burst of 60.
+
+They live in the database: exact over any number of processes, kept through a restart, and cheap, because the caps
+themselves bound how often they are written.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
+
+from bawaba.core.statement import Statement
+from bawaba.sessions.models import GuessMeter
+
+DEVICE_TRIES = 5
+DEVICE_WINDOW_S = 60
+FIRST_WAIT_S = 60
+LONGEST_WAIT_S = 3600
+FORGIVEN_AFTER_S = 24 * 3600
+SITE_BURST = 60
+KNOWN_DAYS = 30
+WHOLE_SITE = ""
+
+METERS = Statement(
+    "SELECT device, tries, blocks, counted_at, blocked_until FROM guess_meter "
+    "WHERE site_id = :site_id AND (device = :device OR device = '')",
+    "device tries blocks counted_at blocked_until",
+    ("counted_at", "blocked_until"),
+)
+LOCK_METER = Statement(
+    "SELECT id, tries, blocks, counted_at, blocked_until FROM guess_meter "
+    "WHERE site_id = :site_id AND device = :device {lock}",
+    "id tries blocks counted_at blocked_until",
+    ("counted_at", "blocked_until"),
+)
+MAKE_METER = Statement(
+    "INSERT INTO guess_meter (site_id, device, tries, blocks, counted_at) VALUES (:site_id, :device, 0, 0, :now) "
+    "ON CONFLICT (site_id, device) DO NOTHING"
+)
+SAVE_METER = Statement(
+    "UPDATE guess_meter SET tries = :tries, blocks = :blocks, counted_at = :now, blocked_until = :blocked_until "
+    "WHERE id = :id"
+)
+FORGET_DEVICE = Statement("DELETE FROM guess_meter WHERE site_id = :site_id AND device = :device")
+KNOWN_DEVICE = Statement(
+    "SELECT 1 FROM guest_session WHERE site_id = :site_id AND client_mac = :device AND created_at > :since LIMIT 1"
+)
+
+
+def wait_s(db: Session, site_id: int, device: str, per_minute: int, now: datetime) -> int:
+    """Seconds this device has to wait before a code of its is even looked at; 0 when it may try."""
+    for meter in METERS.all(db, site_id=site_id, device=device):
+        if meter.device and meter.blocked_until is not None and meter.blocked_until > now:
+            return max(1, math.ceil((meter.blocked_until - now).total_seconds()))
+        if meter.device == WHOLE_SITE:
+            fill = drained(meter.tries, meter.counted_at, per_minute, now)
+            if fill >= SITE_BURST and not _is_known(db, site_id, device, now):
+                return max(1, math.ceil((fill - SITE_BURST + 1) * 60 / per_minute))
+    return 0
+
+
+def count_wrong(db: Session, site_id: int, device: str, per_minute: int, now: datetime) -> list[str]:
+    """Count a wrong code. Answers whose cap was crossed by it: the device, and "" for the whole site."""
+    crossed = []
+    meter = _locked(db, site_id, device, now)
+    recent = now - meter.counted_at < timedelta(seconds=DEVICE_WINDOW_S)
+    tries = (meter.tries if recent else 0) + 1
+    blocks = 0 if now - meter.counted_at > timedelta(seconds=FORGIVEN_AFTER_S) else meter.blocks
+    blocked_until = meter.blocked_until
+    if tries >= DEVICE_TRIES:
+        blocked_until = now + timedelta(seconds=min(FIRST_WAIT_S * 2**blocks, LONGEST_WAIT_S))
+        tries, blocks = 0, min(blocks + 1, 10)
+        crossed.append(device)
+    SAVE_METER.run(db, id=meter.id, tries=tries, blocks=blocks, blocked_until=blocked_until, now=now)
+    whole = _locked(db, site_id, WHOLE_SITE, now)
+    before = drained(whole.tries, whole.counted_at, per_minute, now)
+    fill = min(before + 1, SITE_BURST + 1.0)
+    SAVE_METER.run(db, id=whole.id, tries=fill, blocks=0, blocked_until=None, now=now)
+    if before < SITE_BURST <= fill:
+        crossed.append(WHOLE_SITE)
+    return crossed
+
+
+def forgive_device(db: Session, site_id: int, device: str) -> None:
+    """A right code: the device's wrong ones are forgotten. The site's are not."""
+    FORGET_DEVICE.run(db, site_id=site_id, device=device)
+
+
+def drained(fill: float, counted_at: datetime, per_minute: int, now: datetime) -> float:
+    """What is left in the site's bucket after it has drained since it was last counted."""
+    return max(0.0, fill - max(0.0, (now - counted_at).total_seconds()) * per_minute / 60)
+
+
+def prune(db: Session, now: datetime) -> None:
+    """Forget meters that have long been quiet."""
+    db.execute(delete(GuessMeter).where(GuessMeter.counted_at < now - timedelta(days=2)))
+
+
+def _locked(db: Session, site_id: int, device: str, now: datetime) -> Any:
+    MAKE_METER.run(db, site_id=site_id, device=device, now=now)
+    return LOCK_METER.first(db, site_id=site_id, device=device)
+
+
+def _is_known(db: Session, site_id: int, device: str, now: datetime) -> bool:
+    since = now - timedelta(days=KNOWN_DAYS)
+    return KNOWN_DEVICE.first(db, site_id=site_id, device=device, since=since) is not None

@@ -1,0 +1,73 @@
+"""Reads of sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session
+
+from bawaba.core.actor import Actor
+from bawaba.sessions.errors import SessionNotFound
+from bawaba.sessions.models import GuestSession
+from bawaba.vouchers.models import Voucher
+from bawaba.web.paging import PageRequest
+
+Row = tuple[GuestSession, str]
+
+
+def with_serial(actor: Actor | None = None) -> Select[Any]:
+    """Sessions and their cards' serials, of the sites that someone sees."""
+    wanted = select(GuestSession, Voucher.serial).join(Voucher, Voucher.id == GuestSession.voucher_id)
+    if actor is None or actor.site_ids is None:
+        return wanted
+    return wanted.where(GuestSession.site_id.in_(actor.site_ids))
+
+
+def get_session(db: Session, actor: Actor, session_id: int) -> Row:
+    """One session. Raises `SessionNotFound`, also for one of a site that is not theirs."""
+    row = db.execute(with_serial(actor).where(GuestSession.id == session_id)).one_or_none()
+    if row is None:
+        raise SessionNotFound()
+    return row[0], row[1]
+
+
+def list_sessions(
+    db: Session,
+    actor: Actor,
+    page: PageRequest,
+    *,
+    active: bool | None = None,
+    voucher_id: int | None = None,
+    router_id: int | None = None,
+) -> Sequence[Row]:
+    """Newest first, one row more than the page holds."""
+    wanted = with_serial(actor)
+    if active is not None:
+        wanted = wanted.where(GuestSession.ended_at.is_(None) if active else GuestSession.ended_at.is_not(None))
+    if voucher_id is not None:
+        wanted = wanted.where(GuestSession.voucher_id == voucher_id)
+    if router_id is not None:
+        wanted = wanted.where(GuestSession.router_id == router_id)
+    if page.after_id is not None:
+        wanted = wanted.where(GuestSession.id < page.after_id)
+    rows = db.execute(wanted.order_by(GuestSession.id.desc()).limit(page.limit + 1))
+    return [(row[0], row[1]) for row in rows]
+
+
+def online_now(db: Session, actor: Actor) -> int:
+    """How many devices are online."""
+    counted = select(func.count()).select_from(GuestSession).where(GuestSession.ended_at.is_(None))
+    if actor.site_ids is not None:
+        counted = counted.where(GuestSession.site_id.in_(actor.site_ids))
+    return db.scalar(counted) or 0
+
+
+def latest_of_device(db: Session, site_id: int, mac: str, since: datetime) -> GuestSession | None:
+    """The device's newest session at a site, live or ended, that began after `since`."""
+    wanted = select(GuestSession).where(
+        GuestSession.site_id == site_id, GuestSession.client_mac == mac, GuestSession.created_at > since
+    )
+    return db.scalars(wanted.order_by(GuestSession.created_at.desc(), GuestSession.id.desc()).limit(1)).first()

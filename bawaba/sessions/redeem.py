@@ -1,0 +1,288 @@
+"""Trading a card's code for time online: the one way in, whichever door the guest came through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy.orm import Session
+
+from bawaba.core.errors import Problem
+from bawaba.core.runtime import Runtime
+from bawaba.core.statement import Statement
+from bawaba.routers import devices
+from bawaba.routers.driver import Client
+from bawaba.routers.errors import RouterUnreachableNow
+from bawaba.routers.part import part
+from bawaba.routers.promises import Promised, promise
+from bawaba.sales.service import record_sale
+from bawaba.sessions import admission, guessing, rules
+from bawaba.sessions.admission import AdmitWork, kick
+from bawaba.sessions.ending import LIVE, end_session
+from bawaba.sessions.errors import DeviceBlocked, NothingToResume, TooManyDevices, TooManyTries
+from bawaba.sessions.events import GuessingSuspected
+from bawaba.vouchers import claiming, codes
+from bawaba.vouchers.errors import VoucherExpired, VoucherUnknown, VoucherUsed
+from bawaba.vouchers.queries import code_digest
+from bawaba.vouchers.rules import end_as_used
+
+log = structlog.get_logger(__name__)
+GUEST_WAIT_S = 1.5
+RESUME_DAYS = 90
+
+PLACE = Statement(
+    "SELECT s.id, s.time_zone, s.wrong_tries_per_minute, s.device_moves_per_day, r.status, r.failover_group "
+    "FROM router r JOIN site s ON s.id = r.site_id WHERE r.id = :router_id",
+    "site_id time_zone wrong_tries_per_minute device_moves_per_day router_status failover_group",
+)
+SPARE_UP = Statement(
+    "SELECT 1 FROM router WHERE site_id = :site_id AND failover_group = :failover_group AND id <> :router_id "
+    "AND status IN ('up', 'degraded') LIMIT 1"
+)
+WAS_HERE = Statement("SELECT 1 FROM guest_session WHERE voucher_id = :voucher_id AND client_mac = :mac LIMIT 1")
+START = Statement(
+    "INSERT INTO guest_session (site_id, voucher_id, router_id, client_mac, client_ip, state, used_seconds, bytes_up, "
+    "bytes_down, seen_up, seen_down, seen_epoch, rev, created_at) "
+    "VALUES (:site_id, :voucher_id, :router_id, :mac, :ip, 'opening', 0, 0, 0, 0, 0, 0, 1, :now) RETURNING id",
+    "id",
+)
+LAST_CARD = Statement(
+    "SELECT voucher_id FROM guest_session WHERE site_id = :site_id AND client_mac = :mac AND created_at > :since "
+    "ORDER BY created_at DESC, id DESC LIMIT 1",
+    "voucher_id",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Who asks, and where: the router's id and the device as that router knows it."""
+
+    router_id: int
+    mac: str
+    ip: str | None
+
+    @property
+    def client(self) -> Client:
+        """The device in the drivers' words."""
+        return Client(self.mac, self.ip)
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    """What a guest got. `start_time` and `end_time` are None while the router has not confirmed."""
+
+    session_id: int
+    voucher_id: int
+    serial: str
+    resumed: bool
+    status: str  # online, opening
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    remaining_seconds: int | None = None
+    remaining_bytes: int | None = None
+
+
+@dataclass
+class _Outcome:
+    """What the transaction came to: a redemption with work for the router, or the refusal to give."""
+
+    redemption: Redemption | None = None
+    refusal: Problem | None = None
+    job: Promised | None = None
+    work: AdmitWork | None = None
+    crossed: list[str] = field(default_factory=list)
+    site_id: int = 0
+    ended: list[int] = field(default_factory=list)
+
+
+def redeem(rt: Runtime, code: str, guest: Guest, *, move: bool = False) -> Redemption:
+    """Trade a voucher code for time online. Raises the refusals of the API's table, the first that fits.
+
+    The card is claimed, the session written and the router's work promised in one transaction; the router hears of it
+    only after the commit. Time starts when the router confirms, so a silent router costs the guest nothing.
+    """
+    return _carry_out(rt, guest, rt.transact(_redeem, rt, code, guest, move, rt.clock.now()))
+
+
+def resume(rt: Runtime, guest: Guest) -> Redemption:
+    """Go on with the card that this device last used here, without typing it again. Raises `NothingToResume`."""
+    return _carry_out(rt, guest, rt.transact(_resume, guest, rt.clock.now()))
+
+
+def _carry_out(rt: Runtime, guest: Guest, outcome: _Outcome) -> Redemption:
+    for device in outcome.crossed:
+        rt.publish(GuessingSuspected(outcome.site_id, device))
+    if outcome.refusal is not None:
+        raise outcome.refusal
+    redemption = outcome.redemption
+    assert redemption is not None
+    admission.announce(rt, outcome.ended)
+    if outcome.ended:
+        part(rt).wake()
+    if outcome.job is None:
+        return redemption
+    if part(rt).deliver(outcome.job, outcome.work, GUEST_WAIT_S):
+        return rt.read(_as_confirmed, redemption, rt.clock.now())
+    return redemption
+
+
+def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now: datetime) -> _Outcome:
+    """The whole decision as one step; a refusal is an answer here, so that a counted try is committed with it."""
+    place = PLACE.first(db, router_id=guest.router_id)
+    per_minute = place.wrong_tries_per_minute
+    if wait_s := guessing.wait_s(db, place.site_id, guest.mac, per_minute, now):
+        return _Outcome(refusal=TooManyTries(retry_after_s=wait_s))
+    try:
+        digest = code_digest(rt.keyring, codes.parse(typed).text)
+    except codes.CodeMalformed as malformed:
+        return _Outcome(refusal=malformed)
+    card = claiming.BY_CODE.first(db, digest=digest)
+    if card is None:
+        crossed = guessing.count_wrong(db, place.site_id, guest.mac, per_minute, now)
+        return _Outcome(refusal=VoucherUnknown(), crossed=crossed, site_id=place.site_id)
+    outcome = _use(db, card, place, guest, move, now)
+    if outcome.refusal is None:
+        guessing.forgive_device(db, place.site_id, guest.mac)
+    return outcome
+
+
+def _resume(db: Session, guest: Guest, now: datetime) -> _Outcome:
+    place = PLACE.first(db, router_id=guest.router_id)
+    since = now - timedelta(days=RESUME_DAYS)
+    last = LAST_CARD.first(db, site_id=place.site_id, mac=guest.mac, since=since)
+    if last is None:
+        return _Outcome(refusal=NothingToResume())
+    return _use(db, claiming.BY_ID.first(db, id=last.voucher_id), place, guest, False, now)
+
+
+def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: datetime) -> _Outcome:
+    """Let a device use a card: the refusals after "not found", in the order of the API's table."""
+    refusal = claiming.validate_voucher(card, place.site_id, now)
+    if refusal is None and devices.standing_of(db, place.site_id, guest.mac) == "blocked":
+        refusal = DeviceBlocked()
+    if refusal is not None:
+        return _Outcome(refusal=refusal)
+    live = LIVE.all(db, voucher_id=card.id)
+    left = rules.left_on(card, end_as_used(card, now), live, now)
+    if left.spent:
+        return _Outcome(refusal=VoucherExpired() if left.seconds == 0 and card.kind == "elapsed" else VoucherUsed())
+    mine = next((session for session in live if session.client_mac == guest.mac), None)
+    if mine is not None:
+        return _go_on(db, card, mine, left, guest, place, now)
+    new_device = WAS_HERE.first(db, voucher_id=card.id, mac=guest.mac) is None
+    if new_device and card.devices_ever is not None and card.devices_seen >= card.devices_ever:
+        return _Outcome(refusal=TooManyDevices(ever=card.devices_ever, may_move=False))
+    leaving = _make_room(card, live, place, move, now)
+    if leaving is None:
+        return _Outcome(refusal=TooManyDevices(at_once=card.devices_at_once, may_move=_may_move(card, place, now)))
+    if place.router_status == "down" and not _has_spare(db, place, guest.router_id):
+        return _Outcome(refusal=RouterUnreachableNow())
+    ended = _let_go(db, card, leaving, move, place, now)
+    return _begin(db, card, guest, new_device, ended, now)
+
+
+def _make_room(card: Any, live: Sequence[Any], place: Any, move: bool, now: datetime) -> list[Any] | None:
+    """Who has to go so that this device fits; None when nobody can be sent away."""
+    silent = rules.who_makes_room(live, card.devices_at_once, card.idle_timeout_seconds, now)
+    if silent is None and move and _may_move(card, place, now):
+        return [live[0]]
+    return silent
+
+
+def _may_move(card: Any, place: Any, now: datetime) -> bool:
+    return rules.may_move(card.moved_on, card.moves_that_day, place.device_moves_per_day, _today(place, now))
+
+
+def _today(place: Any, now: datetime) -> date:
+    return now.astimezone(ZoneInfo(place.time_zone)).date()
+
+
+def _let_go(db: Session, card: Any, leaving: Sequence[Any], move: bool, place: Any, now: datetime) -> list[int]:
+    """End the sessions that make room: silent ones get their silent tail back, a moved one counts as a move."""
+    for session in leaving:
+        silent = rules.is_silent(session, card.idle_timeout_seconds, now)
+        end_session(db, session.id, rules.IDLE_TIMEOUT if silent else rules.MOVED, now)
+        if move and not silent:
+            today = _today(place, now).isoformat()
+            moves = card.moves_that_day + 1 if card.moved_on == today else 1
+            claiming.MOVED.run(db, id=card.id, today=today, moves=moves)
+        kick(db, session.router_id, session.id, now)
+    return [session.id for session in leaving]
+
+
+def _begin(db: Session, card: Any, guest: Guest, new_device: bool, ended: list[int], now: datetime) -> _Outcome:
+    """A new session: claim the card, write session, sale and promise."""
+    if claiming.claim(db, card.id, now):
+        record_sale(db, card.id, now)
+    if new_device:
+        claiming.ANOTHER_DEVICE.run(db, id=card.id)
+    if ended:
+        card = claiming.BY_ID.first(db, id=card.id)
+    session = START.first(
+        db, site_id=card.site_id, voucher_id=card.id, router_id=guest.router_id, mac=guest.mac, ip=guest.ip, now=now
+    )
+    job = promise(db, guest.router_id, admission.ADMIT, session.id, now, express=True)
+    left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
+    redemption = Redemption(session.id, card.id, card.serial, False, "opening")
+    work = admission.work_for(session.id, 1, card, left, guest.client)
+    return _Outcome(redemption, job=job, work=work, ended=ended)
+
+
+def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, place: Any, now: datetime) -> _Outcome:
+    """The same device again: the same session goes on, nothing is charged. At another router it moves there, unless
+    that one is down and the session is on its spare."""
+    redemption = Redemption(
+        mine.id,
+        card.id,
+        card.serial,
+        True,
+        mine.state,
+        mine.start_time,
+        mine.end_time,
+        left.seconds if mine.start_time is not None else None,
+        left_bytes(left),
+    )
+    if mine.router_id == guest.router_id or place.router_status == "down":
+        return _Outcome(redemption)
+    kick(db, mine.router_id, mine.id, now)
+    admission.move_session(db, mine.id, guest.router_id, guest.ip)
+    job = promise(db, guest.router_id, admission.ADMIT, mine.id, now, express=True)
+    return _Outcome(redemption, job=job, work=admission.work_for(mine.id, 2, card, left, guest.client))
+
+
+def _has_spare(db: Session, place: Any, router_id: int) -> bool:
+    if not place.failover_group:
+        return False
+    group = place.failover_group
+    return SPARE_UP.first(db, site_id=place.site_id, failover_group=group, router_id=router_id) is not None
+
+
+def _as_confirmed(db: Session, redemption: Redemption, now: datetime) -> Redemption:
+    """The redemption as it stands after the router confirmed."""
+    live = LIVE.all(db, voucher_id=redemption.voucher_id)
+    mine = next((session for session in live if session.id == redemption.session_id), None)
+    if mine is None:
+        return redemption
+    card = claiming.LOOK_BY_ID.first(db, id=redemption.voucher_id)
+    left = rules.left_on(card, end_as_used(card, now), live, now)
+    return Redemption(
+        mine.id,
+        card.id,
+        card.serial,
+        redemption.resumed,
+        mine.state,
+        mine.start_time,
+        mine.end_time,
+        left.seconds,
+        left_bytes(left),
+    )
+
+
+def left_bytes(left: rules.Left) -> int | None:
+    """The one figure of data left that a guest is shown: the tightest of the card's quotas."""
+    quotas = [value for value in (left.bytes_total, left.bytes_up, left.bytes_down) if value is not None]
+    return min(quotas, default=None)

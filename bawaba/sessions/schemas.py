@@ -1,0 +1,42 @@
+"""Sessions as the API speaks of them, and what a guest sends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bawaba.sessions.models import GuestSession
+
+
+class RedeemIn(BaseModel):
+    """A code, and what the gateway's redirect carried. Unknown fields are ignored: redirects carry all sorts."""
+
+    model_config = ConfigDict(extra="ignore", str_strip_whitespace=True, coerce_numbers_to_str=True)
+
+    code: str = Field(min_length=1, max_length=200)
+    router: str | None = Field(None, max_length=80)
+    client_mac: str | None = Field(None, max_length=32)
+    client_ip: str | None = Field(None, max_length=45)
+    token: str | None = Field(None, max_length=512)
+    move: bool = False  # free the other phone's place for this one
+
+
+def session_out(session: GuestSession, serial: str) -> dict[str, Any]:
+    """A session."""
+    return {
+        "id": session.id,
+        "site_id": session.site_id,
+        "voucher_id": session.voucher_id,
+        "voucher_serial": serial,
+        "router_id": session.router_id,
+        "client_mac": session.client_mac,
+        "client_ip": session.client_ip,
+        "state": session.state,
+        "start_time": session.start_time,
+        "end_time": session.end_time,
+        "ended_at": session.ended_at,
+        "bytes_up": session.bytes_up,
+        "bytes_down": session.bytes_down,
+        "terminate_cause": session.terminate_cause,
+    }

@@ -1,0 +1,100 @@
+"""What operators do to sessions and cards in use."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bawaba.accounts import audit
+from bawaba.core.actor import SYSTEM, Actor
+from bawaba.core.runtime import Runtime
+from bawaba.routers import cards
+from bawaba.routers.part import part
+from bawaba.routers.promises import Promised
+from bawaba.sessions import admission, queries, rules
+from bawaba.sessions.ending import end_session
+from bawaba.sessions.errors import NothingToResume
+from bawaba.sessions.models import GuestSession
+from bawaba.sessions.redeem import GUEST_WAIT_S, Guest
+from bawaba.vouchers.models import Voucher
+from bawaba.vouchers.queries import Card, get_card
+
+
+def terminate(rt: Runtime, actor: Actor, session_id: int) -> queries.Row:
+    """End a session in the database and on its router; one that has ended already stays as it is."""
+    job = rt.transact(_terminate, actor, session_id, rules.ADMIN_RESET, rt.clock.now())
+    _close(rt, job, [session_id])
+    return rt.read(queries.get_session, actor, session_id)
+
+
+def _terminate(db: Session, actor: Actor, session_id: int, cause: str, now: datetime) -> Promised | None:
+    session, serial = queries.get_session(db, actor, session_id)
+    if not end_session(db, session.id, cause, now):
+        return None
+    facts = {"serial": serial, "mac": session.client_mac}
+    if actor is not SYSTEM:
+        audit.record(db, actor, "session.terminated", session.site_id, "session", session.id, now, **facts)
+    return admission.kick(db, session.router_id, session.id, now)
+
+
+def log_out(rt: Runtime, guest: Guest) -> None:
+    """A guest leaves: a used-time card keeps the rest. Raises `NothingToResume` when the device is not online."""
+    job, session_id = rt.transact(_log_out, guest, rt.clock.now())
+    _close(rt, job, [session_id])
+
+
+def _log_out(db: Session, guest: Guest, now: datetime) -> tuple[Promised | None, int]:
+    mine = select(GuestSession.id).where(
+        GuestSession.router_id == guest.router_id,
+        GuestSession.client_mac == guest.mac,
+        GuestSession.ended_at.is_(None),
+    )
+    session_id = db.scalar(mine.order_by(GuestSession.id.desc()).limit(1))
+    if session_id is None:
+        raise NothingToResume()
+    return _terminate(db, SYSTEM, session_id, rules.USER_REQUEST, now), session_id
+
+
+def set_disabled(rt: Runtime, actor: Actor, voucher_id: int, disabled: bool) -> Card:
+    """Switch a card off, ending whoever is online by it, or on again as it was."""
+    jobs, ended = rt.transact(_set_disabled, actor, voucher_id, disabled, rt.clock.now())
+    for job in jobs:
+        _close(rt, job, [])
+    admission.announce(rt, ended)
+    part(rt).wake()
+    return rt.read(get_card, actor, voucher_id)
+
+
+def _set_disabled(
+    db: Session, actor: Actor, voucher_id: int, disabled: bool, now: datetime
+) -> tuple[list[Promised], list[int]]:
+    voucher, _ = get_card(db, actor, voucher_id)
+    if (voucher.disabled_at is not None) == disabled:
+        return [], []
+    db.get_one(Voucher, voucher.id).disabled_at = now if disabled else None
+    action = "card.disabled" if disabled else "card.enabled"
+    audit.record(db, actor, action, voucher.site_id, "voucher", voucher.id, now, serial=voucher.serial)
+    cards.want(db, [voucher.id], not disabled, now)
+    if not disabled:
+        return [], []
+    live = select(GuestSession.id, GuestSession.router_id).where(
+        GuestSession.voucher_id == voucher.id, GuestSession.ended_at.is_(None)
+    )
+    jobs, ended = [], []
+    for row in db.execute(live).all():
+        if end_session(db, row.id, rules.ADMIN_RESET, now):
+            jobs.append(admission.kick(db, row.router_id, row.id, now))
+            ended.append(row.id)
+    return jobs, ended
+
+
+def _close(rt: Runtime, job: Promised | None, session_ids: list[int]) -> None:
+    """Close access now if the router answers; else the promise stands and the outbox keeps it."""
+    if job is None:
+        return
+    work = rt.read(admission.prepare_kick, job, rt.clock.now())
+    if work is not None:
+        part(rt).deliver(job, work, GUEST_WAIT_S)
+    admission.announce(rt, session_ids)

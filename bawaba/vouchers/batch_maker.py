@@ -1,0 +1,209 @@
+"""The worker that makes batches: 500 cards a transaction, so that guests redeem meanwhile, and goes on after a crash.
+
+The batch's own row is the job: its state, how far it is, and who works on it (a lease).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from bawaba.core.errors import Problem
+from bawaba.core.runtime import Runtime
+from bawaba.plans.models import PlanVersion
+from bawaba.routers import cards
+from bawaba.routers.models import RouterGrant
+from bawaba.routers.part import part
+from bawaba.routers.promises import promise
+from bawaba.sites.models import Site
+from bawaba.vouchers import codes, making, qr
+from bawaba.vouchers.events import BatchProgress
+from bawaba.vouchers.models import Batch, Voucher
+
+log = structlog.get_logger(__name__)
+GROUP = 500
+LEASE_S = 30.0
+LOOK_EVERY_S = 2.0
+PROGRESS_EVERY_S = 0.3
+REST_S = 0.002  # between groups: guests' requests come first
+
+
+class BatchMaker:
+    """One thread a process; batches are taken one at a time, oldest first."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+        self._owner = f"{rt.config.host}:{rt.config.port}"
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="batch-maker", daemon=True)
+
+    def start(self) -> None:
+        """Begin; what a crash left half made goes on at once."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """A batch was ordered."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Stop after the group that is under way; the next process goes on from there."""
+        self._stopping.set()
+        self._woken.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                batch_id = self._rt.transact(_take, self._owner, self._rt.clock.now())
+            except (Problem, SQLAlchemyError) as error:
+                log.warning("the batch maker cannot reach the database", error=str(error))
+                batch_id = None
+            if batch_id is None:
+                self._woken.wait(LOOK_EVERY_S)
+                self._woken.clear()
+            else:
+                self.make(batch_id)
+
+    def make(self, batch_id: int) -> None:
+        """Make a batch to its end, or fail it with nothing left of it."""
+        try:
+            self._grow(batch_id)
+        except Problem as error:  # the database is away: the lease runs out, and somebody goes on
+            log.warning("a batch waits", batch_id=batch_id, error=error.code)
+            self._stopping.wait(LOOK_EVERY_S)
+        except Exception as error:
+            log.exception("a batch failed", batch_id=batch_id)
+            self._give_up(batch_id, f"{type(error).__name__}: {error}")
+
+    def _grow(self, batch_id: int) -> None:
+        rt, told_at = self._rt, 0.0
+        while not self._stopping.is_set():
+            batch, version = rt.read(_find, batch_id)
+            if batch.state != "making":
+                return
+            if batch.created >= batch.quantity:
+                self._finish(batch, version)
+                return
+            self._next_group(batch, version)
+            if time.monotonic() - told_at >= PROGRESS_EVERY_S:
+                told_at = time.monotonic()
+                self._tell(rt.read(_find, batch_id)[0])
+            time.sleep(REST_S)
+
+    def _next_group(self, batch: Batch, version: PlanVersion) -> None:
+        rt = self._rt
+        wanted = min(GROUP, batch.quantity - batch.created)
+        style: codes.Style = "digits" if batch.code_style == "digits" else "letters"
+        new = codes.new_codes(rt.rng, style, wanted + making.SPARE_CODES, batch.prefix)
+        now = rt.clock.now()
+        try:
+            taken = rt.transact(_add_group, rt, batch, version, new, wanted, now)
+        except IntegrityError:  # in this very moment another process took one of the codes: try with others
+            log.info("a code was taken meanwhile", batch_id=batch.id)
+            return
+        if taken:
+            group = batch.created // GROUP
+            making.store(rt).put_group(batch.id, group, qr.card_matrices(rt.config.portal_url, taken))
+
+    def _finish(self, batch: Batch, version: PlanVersion) -> None:
+        """The last QR group is there for certain, then the batch is ready, in one small transaction."""
+        self._complete_images(batch)
+        ready = self._rt.transact(_make_ready, batch.id, version.id, self._rt.clock.now())
+        self._tell(ready)
+        part(self._rt).wake()
+
+    def _complete_images(self, batch: Batch) -> None:
+        """Make again what a crash between a group's commit and its file left out."""
+        rt = self._rt
+        for group in range((batch.quantity + GROUP - 1) // GROUP):
+            if making.store(rt).has_group(batch.id, group):
+                continue
+            stretch = rt.read(_codes_sealed, batch.id, group * GROUP, GROUP)
+            plain = [rt.keyring.decrypt(sealed, cards.CARD_SECRET).decode() for sealed in stretch]
+            making.store(rt).put_group(batch.id, group, qr.card_matrices(rt.config.portal_url, plain))
+
+    def _give_up(self, batch_id: int, why: str) -> None:
+        try:
+            while self._rt.transact(_remove_some, batch_id, why):
+                continue
+            making.store(self._rt).delete_batch(batch_id)
+            self._tell(self._rt.read(_find, batch_id)[0])
+        except (Problem, SQLAlchemyError) as error:
+            log.error("a failed batch could not be cleared away", batch_id=batch_id, error=str(error))
+
+    def _tell(self, batch: Batch) -> None:
+        self._rt.publish(
+            BatchProgress(batch.id, batch.site_id, batch.ordered_by, batch.quantity, batch.created, batch.state)
+        )
+
+
+def _take(db: Session, owner: str, now: datetime) -> int | None:
+    """Take the oldest batch that nobody works on."""
+    free = or_(Batch.lease_owner.is_(None), Batch.lease_owner == owner, Batch.lease_until < now)
+    oldest = select(Batch.id).where(Batch.state == "making", free).order_by(Batch.id).limit(1).scalar_subquery()
+    lease = {"lease_owner": owner, "lease_until": now + timedelta(seconds=LEASE_S)}
+    return db.scalar(update(Batch).where(Batch.id == oldest, free).values(**lease).returning(Batch.id))
+
+
+def _find(db: Session, batch_id: int) -> tuple[Batch, PlanVersion]:
+    batch = db.get_one(Batch, batch_id)
+    return batch, db.get_one(PlanVersion, batch.plan_version_id)
+
+
+def _add_group(
+    db: Session, rt: Runtime, batch: Batch, version: PlanVersion, new: list[str], wanted: int, now: datetime
+) -> list[str]:
+    taken = making.add_group(db, rt, batch, version, new, wanted, now)
+    db.execute(update(Batch).where(Batch.id == batch.id).values(lease_until=now + timedelta(seconds=LEASE_S)))
+    return taken
+
+
+def _make_ready(db: Session, batch_id: int, version_id: int, now: datetime) -> Batch:
+    """From here on its cards exist; on a router-held site its routers are to hold them."""
+    batch = db.get_one(Batch, batch_id)
+    version, site = db.get_one(PlanVersion, version_id), db.get_one(Site, batch.site_id)
+    if site.mode == "router_held":
+        for router_id in cards.holders(db, site.id):
+            _hold_all(db, router_id, batch.id, version)
+            promise(db, router_id, cards.KIND, None, now)
+    batch.state, batch.ready_at, batch.lease_owner = "ready", now, None
+    return batch
+
+
+def _hold_all(db: Session, router_id: int, batch_id: int, version: PlanVersion) -> None:
+    """One INSERT … SELECT for the whole batch."""
+    from sqlalchemy import JSON, Boolean, Integer, String, insert, literal
+
+    columns = ["router_id", "key", "rev", "synced_rev", "wanted", "secret_sealed", "limits", "plan"]
+    rows = select(
+        literal(router_id, Integer),
+        Voucher.id,
+        literal(1, Integer),
+        literal(0, Integer),
+        literal(True, Boolean),
+        Voucher.code_sealed,
+        literal(making.card_limits(version), JSON),
+        literal(version.name, String),
+    ).where(Voucher.batch_id == batch_id)
+    db.execute(insert(RouterGrant).from_select(columns, rows))
+
+
+def _codes_sealed(db: Session, batch_id: int, after: int, limit: int) -> list[bytes]:
+    wanted = select(Voucher.code_sealed).where(Voucher.batch_id == batch_id, Voucher.number > after)
+    return list(db.scalars(wanted.order_by(Voucher.number).limit(limit)))
+
+
+def _remove_some(db: Session, batch_id: int, why: str) -> bool:
+    """Take 2,000 cards of a failed batch away; True while there may be more."""
+    db.execute(update(Batch).where(Batch.id == batch_id).values(state="failed", error=why[:500], created=0))
+    some = select(Voucher.id).where(Voucher.batch_id == batch_id).limit(2000)
+    gone = db.execute(delete(Voucher).where(Voucher.id.in_(some)))
+    return bool(gone.rowcount)  # type: ignore[attr-defined]

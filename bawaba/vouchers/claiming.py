@@ -1,0 +1,73 @@
+"""Finding a card by its code and marking it used: of two guests racing for it, the database lets one be first."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from bawaba.core.errors import Problem
+from bawaba.core.statement import Statement
+from bawaba.vouchers import rules
+from bawaba.vouchers.errors import VoucherDisabled, VoucherExpired, WrongSite
+
+COLUMNS = (
+    "id site_id batch_id plan_version_id serial status disabled_at ends_at over_at first_used_at used_seconds bytes_up "
+    "bytes_down devices_seen moved_on moves_that_day "
+    "plan_id plan_name kind duration_seconds quota_bytes quota_up_bytes quota_down_bytes rate_up_kbps rate_down_kbps "
+    "devices_at_once devices_ever valid_for_seconds shelf_life_seconds idle_timeout_seconds"
+)
+SELECT_CARD = """
+SELECT v.id, v.site_id, v.batch_id, v.plan_version_id, v.serial, v.status, v.disabled_at, v.ends_at, v.over_at,
+  v.first_used_at, v.used_seconds, v.bytes_up, v.bytes_down, v.devices_seen, v.moved_on, v.moves_that_day,
+  p.plan_id, p.name, p.kind, p.duration_seconds, p.quota_bytes, p.quota_up_bytes, p.quota_down_bytes, p.rate_up_kbps,
+  p.rate_down_kbps, p.devices_at_once, p.devices_ever, p.valid_for_seconds, p.shelf_life_seconds,
+  p.idle_timeout_seconds
+FROM voucher v JOIN plan_version p ON p.id = v.plan_version_id
+"""
+TIMES = ("disabled_at", "ends_at", "over_at", "first_used_at")
+READY = "(v.batch_id IS NULL OR EXISTS (SELECT 1 FROM batch b WHERE b.id = v.batch_id AND b.state = 'ready'))"
+LOCK = "{lock v}"
+
+BY_CODE = Statement(f"{SELECT_CARD} WHERE v.code_digest = :digest AND {READY} {LOCK}", COLUMNS, TIMES)
+BY_ID = Statement(f"{SELECT_CARD} WHERE v.id = :id {LOCK}", COLUMNS, TIMES)
+LOOK_BY_ID = Statement(f"{SELECT_CARD} WHERE v.id = :id", COLUMNS, TIMES)
+LOOK_BY_CODE = Statement(f"{SELECT_CARD} WHERE v.code_digest = :digest AND {READY}", COLUMNS, TIMES)
+CLAIM = Statement(
+    "UPDATE voucher SET status = 'used', claimed_at = :now, over_at = ends_at WHERE id = :id AND status = 'unused'"
+)  # from here on its shelf life is no matter
+CONFIRM = Statement(
+    "UPDATE voucher SET first_used_at = :now, over_at = :over_at WHERE id = :id AND first_used_at IS NULL"
+)
+BOOK = Statement(
+    "UPDATE voucher SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, "
+    "used_seconds = used_seconds + :seconds WHERE id = :id"
+)
+ANOTHER_DEVICE = Statement("UPDATE voucher SET devices_seen = devices_seen + 1 WHERE id = :id")
+MOVED = Statement("UPDATE voucher SET moved_on = :today, moves_that_day = :moves WHERE id = :id")
+
+
+def validate_voucher(card: Any, site_id: int, now: datetime) -> Problem | None:
+    """Whether a card may be used here and now, apart from what is left on it: the first refusal that fits, or None."""
+    if card.site_id != site_id:
+        return WrongSite()
+    if card.disabled_at is not None:
+        return VoucherDisabled()
+    if rules.is_over(card, now):
+        return VoucherExpired(ended_at=card.over_at)
+    return None
+
+
+def claim(db: Session, voucher_id: int, now: datetime) -> bool:
+    """Mark a card as used; True for the one redemption that is its first."""
+    return CLAIM.run(db, id=voucher_id, now=now) == 1
+
+
+def confirm_first_use(db: Session, card: Any, now: datetime) -> datetime | None:
+    """Its time starts now, unless it started before; answers its end by the clock, None when the clock ends it not."""
+    if card.first_used_at is not None:
+        return card.over_at  # type: ignore[no-any-return]
+    over_at = rules.used_until(card, now, card.ends_at)
+    CONFIRM.run(db, id=card.id, now=now, over_at=over_at)
+    return over_at

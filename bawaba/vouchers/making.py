@@ -1,0 +1,286 @@
+"""Making cards: one at once, or a batch that grows in the background. Exactly as many as ordered, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+import structlog
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.orm import Session
+
+from bawaba.accounts import audit
+from bawaba.core.actor import Actor
+from bawaba.core.errors import field_fault
+from bawaba.core.keyring import Keyring
+from bawaba.core.runtime import Runtime
+from bawaba.plans.models import PlanVersion
+from bawaba.plans.service import get_current_version
+from bawaba.routers import cards
+from bawaba.routers.driver import Limits
+from bawaba.routers.part import part
+from bawaba.routers.promises import Promised, promise
+from bawaba.sites.models import Site
+from bawaba.vouchers import codes, qr, rules
+from bawaba.vouchers.card_store import CardStore
+from bawaba.vouchers.errors import TooEasyToGuess
+from bawaba.vouchers.events import VoucherCreated
+from bawaba.vouchers.models import Batch, Voucher
+from bawaba.vouchers.queries import Card, code_digest
+from bawaba.vouchers.schemas import voucher_out
+
+log = structlog.get_logger(__name__)
+ROUTER_WAIT_S = 1.5
+STOLEN_A_YEAR_MOST = 10.0
+SPARE_CODES = 8  # for the few codes of a group that exist already
+
+
+class Once(Protocol):
+    """Remembers, in the transaction that creates something, that a repeated request must not create it again."""
+
+    def record(self, db: Session, subject_id: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CardOrder:
+    """One card."""
+
+    plan_id: int
+    code_style: codes.Style | None = None
+    ends_at: datetime | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOrder:
+    """Many cards of one plan."""
+
+    plan_id: int
+    quantity: int
+    code_style: codes.Style | None = None
+    prefix: str = ""
+    price_minor: int | None = None
+    note: str = ""
+
+
+def make_card(rt: Runtime, actor: Actor, order: CardOrder, once: Once | None = None) -> Card:
+    """Make one card, with its QR image stored, and bring it to the routers that hold cards.
+
+    A router that does not answer changes nothing for the caller: the card exists, the work is promised and its error
+    is recorded, and the card's `router_sync` says pending.
+    """
+    now = rt.clock.now()
+    if order.ends_at is not None and order.ends_at <= now:
+        raise field_fault("ends_at", "must be in the future")
+    (voucher, version), promised = rt.transact(_make_card, rt, actor, order, now, once)
+    code = open_code(rt.keyring, voucher)
+    store(rt).put_single(voucher.id, qr.card_matrix(rt.config.portal_url, code))
+    for job in promised:
+        work = rt.read(cards.work_for, rt.keyring, job.router_id, [voucher.id])
+        if work is not None:
+            part(rt).deliver(job, work, ROUTER_WAIT_S)
+    shown = voucher_out(voucher, version, now, rules.masked(code), sync_of(rt, [voucher.id]).get(voucher.id), rt.config)
+    rt.publish(VoucherCreated(shown))
+    return voucher, version
+
+
+def _make_card(
+    db: Session, rt: Runtime, actor: Actor, order: CardOrder, now: datetime, once: Once | None
+) -> tuple[Card, list[Promised]]:
+    version, site = get_current_version(db, actor, order.plan_id)
+    style = order.code_style or default_style(site)
+    number = _next(db, site.id, Site.singles_made)
+    row = _row(rt, version, site.id, None, number, rules.single_serial(number), now, actor.user_id, version.price_minor)
+    row |= {"note": order.note, "ends_at": order.ends_at}
+    row["over_at"] = rules.earliest(row["over_at"], order.ends_at)
+    voucher_id = None
+    while voucher_id is None:
+        (code,) = codes.new_codes(rt.rng, style, 1)
+        voucher_id = _insert_one(db, row | _secrets(rt.keyring, code))
+    voucher = db.get_one(Voucher, voucher_id)
+    audit.record(db, actor, "card.made", site.id, "voucher", voucher_id, now, serial=voucher.serial)
+    if once is not None:
+        once.record(db, voucher_id)
+    return (voucher, version), _promise_to_hold(db, site, [voucher], version, now)
+
+
+def _insert_one(db: Session, row: dict[str, Any]) -> int | None:
+    """Insert a card; None when its code exists already."""
+    return db.scalar(_insert_new(db).values(**row).returning(Voucher.id))
+
+
+def _insert_new(db: Session) -> Any:
+    """INSERT that passes over codes which exist, on either database."""
+    if db.connection().dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+
+        return insert_sqlite(Voucher).on_conflict_do_nothing(index_elements=["code_digest"])
+    from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+
+    return insert_postgresql(Voucher).on_conflict_do_nothing(index_elements=["code_digest"])
+
+
+def _promise_to_hold(
+    db: Session, site: Site, vouchers: Sequence[Voucher], version: PlanVersion, now: datetime
+) -> list[Promised]:
+    """On a router-held site: write down which routers should hold these cards, and promise it."""
+    if site.mode != "router_held":
+        return []
+    holders = cards.holders(db, site.id)
+    limits = card_limits(version)
+    to_hold = [cards.CardToHold(voucher.id, voucher.code_sealed, limits, version.name) for voucher in vouchers]
+    cards.hold(db, holders, to_hold)
+    return [promise(db, router_id, cards.KIND, None, now, express=True) for router_id in holders]
+
+
+def card_limits(version: PlanVersion) -> dict[str, Any]:
+    """What a card may do on a router that serves it alone: durations only, for routers' clocks are often wrong."""
+    limits = Limits(
+        uptime_s=version.duration_seconds,
+        bytes_total=version.quota_bytes,
+        bytes_up=version.quota_up_bytes,
+        bytes_down=version.quota_down_bytes,
+        rate_up_kbps=version.rate_up_kbps,
+        rate_down_kbps=version.rate_down_kbps,
+        devices=version.devices_at_once,
+    )
+    return asdict(replace(limits, until=None))
+
+
+def order_batch(rt: Runtime, actor: Actor, order: BatchOrder, once: Once | None = None) -> Batch:
+    """Order a batch. The worker makes it; its cards exist for nobody before it is ready."""
+    batch = rt.transact(_order_batch, actor, order, rt.clock.now(), once)
+    maker = rt.parts.get("batch_maker")
+    if maker is not None:
+        maker.wake()
+    return batch
+
+
+def _order_batch(db: Session, actor: Actor, order: BatchOrder, now: datetime, once: Once | None) -> Batch:
+    version, site = get_current_version(db, actor, order.plan_id)
+    style = order.code_style or default_style(site)
+    prefix = codes.tidy_prefix(order.prefix) if order.prefix else ""
+    odds = codes.guessing_odds(style, live_cards(db, site.id) + order.quantity, site.wrong_tries_per_minute)
+    if odds.expected_stolen_per_year > STOLEN_A_YEAR_MOST:
+        raise TooEasyToGuess(expected_stolen_per_year=odds.expected_stolen_per_year)
+    batch = Batch(
+        site_id=site.id,
+        number=_next(db, site.id, Site.batches_made),
+        plan_version_id=version.id,
+        quantity=order.quantity,
+        code_style=style,
+        prefix=prefix,
+        price_minor=version.price_minor if order.price_minor is None else order.price_minor,
+        currency=version.currency,
+        note=order.note,
+        language=site.language,
+        ordered_by=actor.user_id,
+        created_at=now,
+    )
+    db.add(batch)
+    db.flush()
+    audit.record(db, actor, "batch.ordered", site.id, "batch", batch.id, now, quantity=order.quantity)
+    if once is not None:
+        once.record(db, batch.id)
+    return batch
+
+
+def add_group(
+    db: Session, rt: Runtime, batch: Batch, version: PlanVersion, new: Sequence[str], wanted: int, now: datetime
+) -> list[str]:
+    """Add the next `wanted` cards of a batch from these codes (a few more than wanted); the answer is the codes taken.
+
+    Returns [] when another process has added the group meanwhile.
+    """
+    mine = update(Batch).where(Batch.id == batch.id, Batch.created == batch.created, Batch.state == "making")
+    grown = db.execute(mine.values(created=batch.created + wanted))
+    if grown.rowcount != 1:  # type: ignore[attr-defined]
+        return []
+    digests = {code_digest(rt.keyring, code): code for code in new}
+    taken = set(db.scalars(select(Voucher.code_digest).where(Voucher.code_digest.in_(list(digests)))))
+    free = [code for digest, code in digests.items() if digest not in taken][:wanted]
+    if len(free) < wanted:
+        raise RuntimeError("too many of a group's codes exist already")
+    base = _row(rt, version, batch.site_id, batch.id, 0, "", now, batch.ordered_by, batch.price_minor)
+    rows = [
+        base | _secrets(rt.keyring, code) | {"number": number, "serial": rules.serial_of(batch.number, number)}
+        for number, code in enumerate(free, start=batch.created + 1)
+    ]
+    db.execute(insert(Voucher), rows)
+    return free
+
+
+def _row(
+    rt: Runtime,
+    version: PlanVersion,
+    site_id: int,
+    batch_id: int | None,
+    number: int,
+    serial: str,
+    now: datetime,
+    made_by: int | None,
+    price_minor: int,
+) -> dict[str, Any]:
+    unused_until = rules.unused_until(version, now)
+    return {
+        "site_id": site_id,
+        "batch_id": batch_id,
+        "number": number,
+        "plan_version_id": version.id,
+        "serial": serial,
+        "status": "unused",
+        "expires_unused_at": unused_until,
+        "over_at": unused_until,
+        "used_seconds": 0,
+        "bytes_up": 0,
+        "bytes_down": 0,
+        "devices_seen": 0,
+        "moves_that_day": 0,
+        "price_minor": price_minor,
+        "currency": version.currency,
+        "note": "",
+        "created_by": made_by,
+        "created_at": now,
+    }
+
+
+def _secrets(keyring: Keyring, code: str) -> dict[str, bytes]:
+    return {
+        "code_digest": code_digest(keyring, code),
+        "code_sealed": keyring.encrypt(code.encode("ascii"), cards.CARD_SECRET),
+    }
+
+
+def open_code(keyring: Keyring, voucher: Voucher) -> str:
+    """A card's code, in clear."""
+    return keyring.decrypt(voucher.code_sealed, cards.CARD_SECRET).decode("ascii")
+
+
+def live_cards(db: Session, site_id: int) -> int:
+    """How many cards of a site a guesser could hit, counted up to ten million."""
+    some = select(Voucher.id).where(Voucher.site_id == site_id, Voucher.status == "unused").limit(10_000_000)
+    return db.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+
+def default_style(site: Site) -> codes.Style:
+    """Digits where Arabic is read (numeric keypads, the same in every script), letters elsewhere."""
+    return "digits" if site.language == "ar" else "letters"
+
+
+def store(rt: Runtime) -> CardStore:
+    """Where QR images are kept."""
+    found: CardStore = rt.parts["card_store"]
+    return found
+
+
+def sync_of(rt: Runtime, voucher_ids: Sequence[int]) -> dict[int, str]:
+    """`router_sync` of cards that lie on routers."""
+    return rt.read(cards.sync_states, voucher_ids)
+
+
+def _next(db: Session, site_id: int, counter: Any) -> int:
+    """Count up one of the site's serial counters; exact under any number of processes."""
+    counted = update(Site).where(Site.id == site_id).values({counter: counter + 1}).returning(counter)
+    return int(db.execute(counted).scalar_one())

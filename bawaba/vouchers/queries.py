@@ -1,0 +1,157 @@
+"""Reads of cards and batches: keyset paging, an index behind every filter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, or_, select
+from sqlalchemy.orm import Session
+
+from bawaba.core.actor import Actor
+from bawaba.core.keyring import Keyring
+from bawaba.plans.models import PlanVersion
+from bawaba.vouchers import codes
+from bawaba.vouchers.errors import BatchFailed, BatchNotFound, BatchNotReady, CardNotFound
+from bawaba.vouchers.models import Batch, PrintRun, Voucher
+from bawaba.web.paging import PageRequest
+
+STATUSES = ("unused", "used", "disabled", "expired")
+LAST_CHARACTER = "\U0010ffff"
+Card = tuple[Voucher, PlanVersion]
+
+
+def code_digest(keyring: Keyring, code: str) -> bytes:
+    """What a code is found by."""
+    return keyring.digest("voucher code", code.encode("ascii"))
+
+
+def get_card(db: Session, actor: Actor, voucher_id: int) -> Card:
+    """A card with the plan version it was made with. Raises `CardNotFound`."""
+    row = db.execute(_cards().where(Voucher.id == voucher_id)).one_or_none()
+    if row is None or not actor.sees(row[0].site_id):
+        raise CardNotFound()
+    return row[0], row[1]
+
+
+def list_cards(
+    db: Session,
+    actor: Actor,
+    page: PageRequest,
+    now: datetime,
+    *,
+    keyring: Keyring,
+    batch_id: int | None = None,
+    status: str | None = None,
+    q: str | None = None,
+) -> list[Card]:
+    """Newest first (a search by serial: in serial order), one row more than the page holds."""
+    wanted = _visible(_cards(), actor, db)
+    if batch_id is not None:
+        wanted = wanted.where(Voucher.batch_id == batch_id)
+    if status is not None:
+        wanted = wanted.where(*_status_is(status, now))
+    if q:
+        return _search(db, wanted, page, keyring, q.strip())
+    if page.after_id is not None:
+        wanted = wanted.where(Voucher.id < page.after_id)
+    rows = db.execute(wanted.order_by(Voucher.id.desc()).limit(page.limit + 1))
+    return [(row[0], row[1]) for row in rows]
+
+
+def _search(db: Session, wanted: Select[Any], page: PageRequest, keyring: Keyring, q: str) -> list[Card]:
+    """By a whole code, else by the beginning of a serial."""
+    by_code = None
+    try:
+        by_code = code_digest(keyring, codes.parse(q).text)
+    except codes.CodeMalformed:
+        prefix = q.upper()
+    if by_code is not None:
+        wanted = wanted.where(Voucher.code_digest == by_code)
+    else:
+        wanted = wanted.where(Voucher.serial >= prefix, Voucher.serial < prefix + LAST_CHARACTER)
+    if page.after_id is not None:
+        last = select(Voucher.serial).where(Voucher.id == page.after_id).scalar_subquery()
+        wanted = wanted.where(Voucher.serial > last)
+    rows = db.execute(wanted.order_by(Voucher.serial).limit(page.limit + 1))
+    return [(row[0], row[1]) for row in rows]
+
+
+def _cards() -> Select[Any]:
+    return select(Voucher, PlanVersion).join(PlanVersion, PlanVersion.id == Voucher.plan_version_id)
+
+
+def _visible(wanted: Select[Any], actor: Actor, db: Session) -> Select[Any]:
+    """Only of the actor's sites, and none of a batch that is not ready: those cards do not exist yet."""
+    unready = list(db.scalars(select(Batch.id).where(Batch.state != "ready").limit(1000)))
+    if unready:
+        wanted = wanted.where(or_(Voucher.batch_id.is_(None), Voucher.batch_id.not_in(unready)))
+    return wanted if actor.site_ids is None else wanted.where(Voucher.site_id.in_(actor.site_ids))
+
+
+def _status_is(status: str, now: datetime) -> list[Any]:
+    over = and_(Voucher.over_at.is_not(None), Voucher.over_at <= now)
+    if status == "disabled":
+        return [Voucher.disabled_at.is_not(None)]
+    if status == "expired":
+        return [Voucher.disabled_at.is_(None), over]
+    return [
+        Voucher.status == status,
+        Voucher.disabled_at.is_(None),
+        or_(Voucher.over_at.is_(None), Voucher.over_at > now),
+    ]
+
+
+def get_batch(db: Session, actor: Actor, batch_id: int) -> Batch:
+    """A batch. Raises `BatchNotFound`."""
+    batch = db.get(Batch, batch_id)
+    if batch is None or not actor.sees(batch.site_id):
+        raise BatchNotFound()
+    return batch
+
+
+def get_ready_batch(db: Session, actor: Actor, batch_id: int) -> tuple[Batch, PlanVersion]:
+    """A batch whose cards exist. Raises `BatchNotReady` while they don't, `BatchFailed` when they never will."""
+    batch = get_batch(db, actor, batch_id)
+    if batch.state == "failed":
+        raise BatchFailed()
+    if batch.state != "ready":
+        raise BatchNotReady(created=batch.created, quantity=batch.quantity)
+    return batch, db.get_one(PlanVersion, batch.plan_version_id)
+
+
+def list_batches(db: Session, actor: Actor, page: PageRequest) -> Sequence[Batch]:
+    """Newest first, one row more than the page holds."""
+    wanted = select(Batch)
+    if actor.site_ids is not None:
+        wanted = wanted.where(Batch.site_id.in_(actor.site_ids))
+    if page.after_id is not None:
+        wanted = wanted.where(Batch.id < page.after_id)
+    return db.scalars(wanted.order_by(Batch.id.desc()).limit(page.limit + 1)).all()
+
+
+def numbers_of_range(db: Session, batch: Batch, from_serial: str | None, to_serial: str | None) -> tuple[int, int]:
+    """The places in the batch that a range of serials covers, both ends included; the whole batch without one."""
+
+    def number_of(serial: str | None, default: int) -> int:
+        if not serial:
+            return default
+        found = db.scalar(select(Voucher.number).where(Voucher.batch_id == batch.id, Voucher.serial == serial.upper()))
+        return found or 0
+
+    return number_of(from_serial, 1), number_of(to_serial, batch.quantity)
+
+
+def batch_cards(db: Session, batch_id: int, after_number: int, to_number: int, limit: int) -> Sequence[Voucher]:
+    """A stretch of a batch's cards in their order."""
+    stretch = select(Voucher).where(
+        Voucher.batch_id == batch_id, Voucher.number > after_number, Voucher.number <= to_number
+    )
+    return db.scalars(stretch.order_by(Voucher.number).limit(limit)).all()
+
+
+def print_journal(db: Session, batch_id: int) -> Sequence[PrintRun]:
+    """What was printed of a batch, newest first (100 at most)."""
+    runs = select(PrintRun).where(PrintRun.batch_id == batch_id)
+    return db.scalars(runs.order_by(PrintRun.id.desc()).limit(100)).all()
