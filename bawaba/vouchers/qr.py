@@ -16,6 +16,7 @@ import zxingcpp
 
 QUIET_ZONE = 4  # light modules that ISO/IEC 18004 wants around the symbol
 _ERROR_CORRECTION = "M"  # 15 % may be scratched; paper in a pocket needs it
+_MASKS = 8
 _SMALLEST, _VERSION_STEP = 17, 4  # a symbol of version v has 17 + 4 v modules a side
 _AS_BINARY = bytes.maketrans(b"\x00\xff", b"10")
 
@@ -54,14 +55,17 @@ def card_matrices(portal_url: str, codes: Sequence[str]) -> list[QrMatrix]:
 
     The host, and the c before the code, are written in capitals where that makes them smaller: QR packs capitals
     tighter. Hosts have no case and the portal answers to both; the scheme has to stay lower-case for some phones.
+    All get the mask that is best for the first: trying the eight masks on each card takes five times as long, and
+    readers do not notice (docs/decisions/qr-on-cards.md).
     """
     if not codes:
         return []
     address = min(_spellings(portal_url), key=lambda spelling: matrix(spelling + codes[0]).size)
-    matrices = [matrix(address + code) for code in codes]
+    mask = _best_mask(address + codes[0])
+    matrices = [matrix(address + code, mask=mask) for code in codes]
     largest = max(each.size for each in matrices)
     return [
-        each if each.size == largest else matrix(address + code, size=largest)
+        each if each.size == largest else matrix(address + code, size=largest, mask=mask)
         for each, code in zip(matrices, codes, strict=True)
     ]
 
@@ -71,9 +75,10 @@ def card_matrix(portal_url: str, code: str) -> QrMatrix:
     return card_matrices(portal_url, [code])[0]
 
 
-def matrix(text: str, size: int | None = None) -> QrMatrix:
-    """Return the QR code of any text: the smallest that holds it, or of `size` modules."""
+def matrix(text: str, size: int | None = None, mask: int | None = None) -> QrMatrix:
+    """Return the QR code of any text: the smallest that holds it, or of `size` modules; with the best mask, or `mask`."""
     options = {} if size is None else {"version": (size - _SMALLEST) // _VERSION_STEP}
+    options |= {} if mask is None else {"data_mask": mask}
     symbol = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level=_ERROR_CORRECTION, **options)
     image = symbol.to_image(scale=1, add_quiet_zones=False)
     modules = bytes(cast(bytes, image)).translate(_AS_BINARY)  # it has the buffer protocol, which its stub leaves out
@@ -120,6 +125,12 @@ def _spellings(portal_url: str) -> list[str]:
     host = urlsplit(portal_url).netloc
     capital_host = plain.replace(host, host.upper(), 1)
     return [plain, capital_host, capital_host.removesuffix("/c/") + "/C/"]
+
+
+def _best_mask(text: str) -> int:
+    """The mask that the standard's rule chooses."""
+    best = matrix(text)
+    return next(mask for mask in range(_MASKS) if matrix(text, mask=mask) == best)
 
 
 def _dark_runs(row: str) -> list[tuple[int, int]]:

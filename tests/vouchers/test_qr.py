@@ -56,6 +56,10 @@ def test_all_cards_made_together_have_one_size_and_their_own_code():
     assert [read(qr.png(each, 4)).rpartition("/")[2] for each in matrices] == made
 
 
+def test_a_card_made_alone_has_the_mask_that_the_standard_chooses():
+    assert qr.card_matrix("http://a.io", "012345678901") == qr.matrix("http://a.io/c/012345678901")
+
+
 def test_no_cards_have_no_codes():
     assert qr.card_matrices(PORTAL, []) == []
 
