@@ -28,6 +28,7 @@ class SystemClock:
 
     def __init__(self, offset_s: float | None = None) -> None:
         self._offset_s = offset_s if offset_s is not None else time.time() - _boottime()
+        self._provisional = False
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._offset_s + _boottime(), UTC)
@@ -40,8 +41,23 @@ class SystemClock:
         """Wall time minus boot time; kept in the database so that a restart on the same boot goes on unbroken."""
         return self._offset_s
 
+    def never_before(self, moment: datetime) -> None:
+        """The machine woke up in the past (no battery in its clock): go on from `moment` until the wall clock is set."""
+        behind_s = (moment - self.now()).total_seconds()
+        if behind_s > 0:
+            self._offset_s += behind_s
+            self._provisional = True
+
+    def follow_wall(self) -> bool:
+        """After such a start: take over the wall clock once it has been set; True when that happened now."""
+        if not self._provisional or self.jump_s() <= 0:
+            return False
+        self._offset_s += self.jump_s()
+        self._provisional = False
+        return True
+
     def jump_s(self) -> float:
-        """How far the machine's wall clock has been moved away from ours since we read it, seconds."""
+        """How far the machine's wall clock is ahead of ours, seconds: 0 unless somebody has moved it."""
         return time.time() - _boottime() - self._offset_s
 
 

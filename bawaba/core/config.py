@@ -92,9 +92,9 @@ class Config(BaseModel):
                 values[name] = environ[variable]
         known = {PREFIX + name.upper() for name in cls.model_fields} | {f"{PREFIX}CONFIG", f"{PREFIX}KEY_FILE"}
         for variable in sorted(environ):
-            if variable.startswith(PREFIX) and variable.removesuffix("_FILE") not in known and variable not in known:
-                if not variable.startswith(f"{PREFIX}TEST_"):
-                    faults.append(f"{variable} is not a setting of Bawaba: see docs/settings.md")
+            stranger = variable.startswith(PREFIX) and not {variable, variable.removesuffix("_FILE")} & known
+            if stranger and not variable.startswith(f"{PREFIX}TEST_"):
+                faults.append(f"{variable} is not a setting of Bawaba: see docs/settings.md")
         try:
             config = cls(**values)
         except ValidationError as error:

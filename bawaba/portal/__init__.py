@@ -1,0 +1,1 @@
+"""What the guest sees, and the doors a guest comes in by."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from bawaba.core.events import Event
@@ -64,7 +64,7 @@ class Kind:
 def promise(
     db: Session, router_id: int, kind: str, ref: int | None, now: datetime, *, express: bool = False
 ) -> Promised:
-    """Write down work for a router. `express`: the caller delivers it at once, so the outbox leaves it alone so long."""
+    """Write down work for a router. `express`: the caller delivers it, so the outbox waits so long."""
     next_try_at = now + timedelta(seconds=EXPRESS_S) if express else now
     row = PROMISE.first(db, router_id=router_id, kind=kind, ref=ref, next_try_at=next_try_at, now=now)
     return Promised(row.id, router_id, kind, ref)
@@ -89,7 +89,7 @@ def mark_missed(db: Session, job_id: int, error: GatewayError, now: datetime, ji
 
 
 def retry_wait_s(attempts: int, jitter: float) -> float:
-    """Seconds until the next try: doubling, 60 s at most, spread by `jitter` (0…1) so that routers don't beat in time."""
+    """Seconds until the next try: doubling, 60 s at most, spread by `jitter` (0…1)."""
     return float(min(FIRST_RETRY_S * 2 ** min(attempts - 1, 10), LONGEST_RETRY_S) * (0.75 + jitter / 2))
 
 
@@ -121,3 +121,9 @@ def spares(db: Session, router_id: int) -> list[int]:
         .order_by(Router.id)
     )
     return list(found)
+
+
+def prune(db: Session, before: datetime) -> None:
+    """Forget work that was delivered long ago, 5,000 rows at a time."""
+    old = select(RouterJob.id).where(RouterJob.state == "done", RouterJob.done_at < before).order_by(RouterJob.id)
+    db.execute(delete(RouterJob).where(RouterJob.id.in_(old.limit(5000))))

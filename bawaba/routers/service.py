@@ -214,5 +214,3 @@ def _free_name(db: Session, site_id: int, name: str, but: int | None) -> str:
         raise field_fault("name", "another router of this site has this name")
     return name
 
-
-_ = cards  # the kinds of work live beside this file

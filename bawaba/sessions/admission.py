@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
+from bawaba.routers.devices import MAC
 from bawaba.routers.driver import Client, Grant, Handoff, Limits, RouterSession, Unsupported
 from bawaba.routers.promises import Ask, Kind, Promised, promise
 from bawaba.sessions import queries, rules
@@ -64,6 +65,11 @@ def session_id_of(key: str | None) -> int | None:
     return int(digits) if key and key.startswith(KEY) and digits.isdigit() else None
 
 
+def device_client(device: str, ip: str | None) -> Client:
+    """A device in the drivers' words; one that is known by its address only has no MAC."""
+    return Client(device if MAC.fullmatch(device) else None, ip)
+
+
 def work_for(session_id: int, rev: int, card: Any, left: rules.Left, client: Client) -> AdmitWork:
     """What a router is told: durations and bytes still allowed, never its own idea of the date."""
     limits = Limits(
@@ -96,7 +102,7 @@ def prepare_admit(db: Session, job: Promised, now: datetime) -> AdmitWork | None
     left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
     if left.spent:
         return None
-    return work_for(session.id, session.rev, card, left, Client(session.client_mac, session.client_ip))
+    return work_for(session.id, session.rev, card, left, device_client(session.client_mac, session.client_ip))
 
 
 async def configure_client_access(ask: Ask, work: AdmitWork) -> RouterSession:
@@ -140,7 +146,7 @@ def mark_online(db: Session, session: Any, router_id: int, there: RouterSession,
 def prepare_kick(db: Session, job: Promised, now: datetime) -> tuple[int, Client] | None:
     """Who is to be closed out."""
     session = SESSION.first(db, id=job.ref)
-    return (session.id, Client(session.client_mac, session.client_ip)) if session is not None else None
+    return (session.id, device_client(session.client_mac, session.client_ip)) if session is not None else None
 
 
 async def close_access(ask: Ask, work: tuple[int, Client]) -> RouterSession | None:

@@ -31,7 +31,7 @@ class GuestSession(Base):
     site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
     voucher_id: Mapped[int] = mapped_column(ForeignKey("voucher.id"))
     router_id: Mapped[int] = mapped_column(ForeignKey("router.id"))
-    client_mac: Mapped[str] = mapped_column(String(17))
+    client_mac: Mapped[str] = mapped_column(String(45))  # its address, where the router knows no MAC
     client_ip: Mapped[str | None] = mapped_column(String(45))
     state: Mapped[str] = mapped_column(String(8), default="opening")
     start_time: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -21,7 +21,7 @@ from bawaba.routers.part import part
 from bawaba.routers.promises import Promised, promise
 from bawaba.sales.service import record_sale
 from bawaba.sessions import admission, guessing, rules
-from bawaba.sessions.admission import AdmitWork, kick
+from bawaba.sessions.admission import AdmitWork, device_client, kick
 from bawaba.sessions.ending import LIVE, end_session
 from bawaba.sessions.errors import DeviceBlocked, NothingToResume, TooManyDevices, TooManyTries
 from bawaba.sessions.events import GuessingSuspected
@@ -59,7 +59,7 @@ LAST_CARD = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Who asks, and where: the router's id and the device as that router knows it."""
+    """Who asks, and where: the router's id and the device as that router knows it (its address where it knows no MAC)."""
 
     router_id: int
     mac: str
@@ -68,7 +68,7 @@ class Guest:
     @property
     def client(self) -> Client:
         """The device in the drivers' words."""
-        return Client(self.mac, self.ip)
+        return device_client(self.mac, self.ip)
 
 
 @dataclass(frozen=True, slots=True)

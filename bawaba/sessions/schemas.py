@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bawaba.routers.devices import MAC
 from bawaba.sessions.models import GuestSession
 
 
@@ -30,7 +31,7 @@ def session_out(session: GuestSession, serial: str) -> dict[str, Any]:
         "voucher_id": session.voucher_id,
         "voucher_serial": serial,
         "router_id": session.router_id,
-        "client_mac": session.client_mac,
+        "client_mac": session.client_mac if MAC.fullmatch(session.client_mac) else None,
         "client_ip": session.client_ip,
         "state": session.state,
         "start_time": session.start_time,

@@ -1,0 +1,69 @@
+"""The web front door: Flask's pages and API behind the ASGI front, on one port."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from apiflask import APIFlask
+from flask import Flask
+
+from bawaba.accounts import api as accounts_api
+from bawaba.accounts import web as accounts_web
+from bawaba.accounts.authentication import authenticate
+from bawaba.core.runtime import Runtime
+from bawaba.plans import api as plans_api
+from bawaba.portal import api as portal_api
+from bawaba.portal import web as portal_web
+from bawaba.routers import api as routers_api
+from bawaba.sessions import api as sessions_api
+from bawaba.sites import api as sites_api
+from bawaba.vouchers import api as vouchers_api
+from bawaba.web import answers, guard, pages
+
+HERE = Path(__file__).parent
+BODY_MOST = 1024 * 1024
+BLUEPRINTS = [
+    accounts_api.bp,
+    accounts_web.bp,
+    sites_api.bp,
+    plans_api.bp,
+    routers_api.bp,
+    vouchers_api.bp,
+    sessions_api.bp,
+    portal_api.bp,
+    portal_web.bp,
+]
+
+
+def create_app(rt: Runtime) -> Flask:
+    """The Flask application around a Runtime."""
+    app = APIFlask("bawaba", title="Bawaba", version="1", spec_path="/api/openapi.json", docs_path="/api/docs",
+                   static_folder=None, json_errors=False)  # fmt: skip
+    app.extensions["bawaba"] = rt
+    app.config["MAX_CONTENT_LENGTH"] = BODY_MOST
+    app.config["OPENAPI_VERSION"] = "3.1.0"
+    app.jinja_loader = jinja2.ChoiceLoader(
+        [
+            jinja2.FileSystemLoader(HERE / "web" / "templates"),
+            jinja2.PrefixLoader(
+                {folder.parent.name: jinja2.FileSystemLoader(folder) for folder in HERE.glob("*/templates")}
+            ),
+        ]
+    )
+    answers.install(app)
+    guard.install(app, authenticate)
+    pages.install(app)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
+    _open_docs(app)
+    return app
+
+
+def _open_docs(app: Flask) -> None:
+    """The OpenAPI page and file come from the framework, without a mark of ours: they are open."""
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.startswith("openapi."):
+            view: Any = app.view_functions[rule.endpoint]
+            app.view_functions[rule.endpoint] = guard.open_to_everyone(view)

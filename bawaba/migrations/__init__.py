@@ -1,0 +1,38 @@
+"""The database's shape, step by step: expand, then fill, then tighten."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+HEAD = "0001"  # the newest step; a test compares it with the files
+
+
+def is_current(url: str) -> bool:
+    """Whether the database has every step already: the quick look at each start."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return False
+            return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == HEAD
+    except SQLAlchemyError:
+        return False
+    finally:
+        engine.dispose()
+
+
+def migrate(url: str) -> bool:
+    """Bring the database to the newest shape; False when there was nothing to do. Safe to call from two processes."""
+    if is_current(url):
+        return False
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["url"] = url
+    command.upgrade(config, "head")
+    return True

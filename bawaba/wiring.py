@@ -1,0 +1,131 @@
+"""Builds the Runtime, and connects events and promised work to those who care."""
+
+from __future__ import annotations
+
+import random
+import threading
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from bawaba.accounts import idempotency
+from bawaba.core import facts
+from bawaba.core.clock import Clock, SystemClock, boot_id
+from bawaba.core.config import Config
+from bawaba.core.database import Database, from_micros, to_micros
+from bawaba.core.errors import Problem
+from bawaba.core.keyring import Keyring
+from bawaba.core.runtime import Runtime
+from bawaba.monitoring import polling
+from bawaba.routers import cards, devices, promises
+from bawaba.routers.part import Routers
+from bawaba.sessions import admission, guessing
+from bawaba.vouchers.batch_maker import BatchMaker
+from bawaba.vouchers.card_store import CardStore
+
+log = structlog.get_logger(__name__)
+HOUSEKEEPING_S = 30.0
+JUMP_WORTH_SAYING_S = 2.0
+CLOCK_FACT = "clock"
+SEEN_FACT = "last_seen"
+
+
+def build(config: Config, *, clock: Clock | None = None, rng: random.Random | None = None) -> Runtime:
+    """Everything a use case may reach. The database must have been migrated."""
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    rng = rng or random.SystemRandom()
+    database = Database(config.sqlalchemy_url, rng=rng)
+    rt = Runtime(
+        config=config,
+        clock=clock or _steady_clock(database),
+        rng=rng,
+        database=database,
+        keyring=Keyring.open(config.key_path),
+    )
+    routers = Routers(rt)
+    routers.kinds = {
+        cards.KIND: cards.kind(rt.keyring),
+        devices.KIND: devices.WORK,
+        admission.ADMIT: admission.ADMIT_WORK,
+        admission.KICK: admission.KICK_WORK,
+    }
+    routers.on_poll = polling.poll
+    rt.parts["routers"] = routers
+    rt.parts["card_store"] = CardStore(config.data_dir, rt.keyring)
+    rt.parts["batch_maker"] = BatchMaker(rt)
+    rt.parts["housekeeping"] = Housekeeping(rt)
+    return rt
+
+
+def start_background(rt: Runtime) -> None:
+    """Begin to poll, deliver, make batches and keep house."""
+    for name in ("routers", "batch_maker", "housekeeping"):
+        rt.parts[name].start()
+
+
+def stop(rt: Runtime) -> None:
+    """End what runs, in the order that lets each finish."""
+    for name in ("housekeeping", "batch_maker", "routers"):
+        rt.parts[name].stop()
+    rt.database.close()
+
+
+class Housekeeping:
+    """Every half minute: note the time, watch the machine's clock, forget what is long over."""
+
+    def __init__(self, rt: Runtime) -> None:
+        self._rt = rt
+        self._stopping = threading.Event()
+        self._said_jump = False
+        self._thread = threading.Thread(target=self._work, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the round that is under way."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._watch_clock()
+                self._rt.transact(keep_house, self._rt.clock.now())
+            except (Problem, SQLAlchemyError) as error:
+                log.warning("housekeeping was put off", error=str(error))
+            self._stopping.wait(HOUSEKEEPING_S)
+
+    def _watch_clock(self) -> None:
+        clock = self._rt.clock
+        if not isinstance(clock, SystemClock):
+            return
+        if clock.follow_wall():
+            log.warning("the machine's clock has been set; following it")
+        self._rt.transact(facts.remember, CLOCK_FACT, f"{boot_id()} {clock.offset_s!r}")
+        jumped = abs(clock.jump_s()) > JUMP_WORTH_SAYING_S
+        if jumped and not self._said_jump:
+            log.warning("the machine's clock was moved; cards go on by steady time", jump_s=round(clock.jump_s()))
+        self._said_jump = jumped
+
+
+def keep_house(db: Session, now: datetime) -> None:
+    """Note that we were alive, and forget what nobody will ask for again."""
+    facts.remember(db, SEEN_FACT, str(to_micros(now)))
+    idempotency.prune(db, now)
+    guessing.prune(db, now)
+    promises.prune(db, now - timedelta(days=7))
+
+
+def _steady_clock(database: Database) -> SystemClock:
+    """The clock as it went on this boot; after a reboot the wall clock, but never earlier than we were last alive."""
+    boot, _, offset = (database.read(facts.recall, CLOCK_FACT) or "").partition(" ")
+    clock = SystemClock(float(offset)) if offset and boot == boot_id() else SystemClock()
+    last_seen = database.read(facts.recall, SEEN_FACT)
+    if last_seen is not None:
+        clock.never_before(from_micros(int(last_seen)))
+    return clock
