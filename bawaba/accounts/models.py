@@ -22,8 +22,10 @@ class User(Base):
     role: Mapped[str] = mapped_column(String(16))
     language: Mapped[str] = mapped_column(String(8), default="ar")
     totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    totp_pending: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed; shown, and not yet proved with a code
     totp_last_step: Mapped[int] = mapped_column(BigInteger, default=0)  # a code works once
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the row stays, so that its id never names another
     password_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -47,6 +49,7 @@ class Login(Base):
     kind: Mapped[str] = mapped_column(String(8))  # browser, tokens
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True)  # of the cookie, or of the newest refresh token
     csrf: Mapped[str] = mapped_column(String(64), default="")
+    password_at: Mapped[datetime] = mapped_column(UtcDateTime)  # which password it was opened with; another one ends it
     address: Mapped[str] = mapped_column(String(45), default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     used_at: Mapped[datetime] = mapped_column(UtcDateTime)
@@ -65,14 +68,14 @@ class SpentRefreshToken(Base):
 
 
 class SignInTry(Base):
-    """Wrong passwords by account and address; the cap bounds the rows."""
+    """Wrong passwords by account and address, and by each of them over all of the other (which is then empty)."""
 
     __tablename__ = "sign_in_try"
     __table_args__ = (UniqueConstraint("account", "address"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     account: Mapped[bytes] = mapped_column(LargeBinary(32))  # keyed digest of the name typed: it may be a password
-    address: Mapped[str] = mapped_column(String(45))
+    address: Mapped[str] = mapped_column(String(45))  # of IPv6 the /64
     wrong: Mapped[int]
     since: Mapped[datetime] = mapped_column(UtcDateTime)
     blocked_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -103,7 +106,8 @@ class IdempotencyKey(Base):
     user_id: Mapped[int] = mapped_column(BigInteger)
     key: Mapped[str] = mapped_column(String(128))
     request_digest: Mapped[bytes] = mapped_column(LargeBinary(32))
-    status: Mapped[int] = mapped_column(default=0)  # 0: still under way
+    subject_id: Mapped[int] = mapped_column(BigInteger)  # what was made, in the transaction that wrote this row
+    status: Mapped[int] = mapped_column(default=0)  # 0: made, and its answer not kept yet
     answer: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed: it may hold a code
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
