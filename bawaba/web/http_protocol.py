@@ -1,0 +1,80 @@
+"""uvicorn's HTTP/1.1, with bounds against who means harm or has gone to sleep on an open network."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 32 * 1024
+HEAD_DEADLINE_S = 15.0
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """Bounds the size of a request's head, and how long we wait for it.
+
+    uvicorn by itself gathers headers without end, and waits for a first request for ever.
+    """
+
+    _head_bytes = 0
+    _head_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's own
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head_deadline is None:
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._head_arrived()
+            if getattr(self.cycle, "response_complete", True):  # no cycle before the first request
+                self.send_400_response("The head of the request is too large.")
+            else:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        self._expect_head()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head_arrived()
+        super().on_headers_complete()
+
+    def _expect_head(self) -> None:
+        if self._head_deadline is None:
+            self._head_deadline = self.loop.call_later(HEAD_DEADLINE_S, self._give_up)
+
+    def _head_arrived(self) -> None:
+        self._head_bytes = 0
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def _give_up(self) -> None:
+        self._head_deadline = None
+        self.transport.abort()
+
+
+def server_options() -> dict[str, Any]:
+    """The keyword arguments for `uvicorn.Config` that all of `bawaba.web` and `bawaba.realtime` count on."""
+    return {
+        "loop": "uvloop",
+        "http": HttpProtocol,
+        "ws": "websockets-sansio",
+        "ws_max_size": 64 * 1024,
+        "ws_per_message_deflate": False,  # each compressing socket holds more memory than all else of it
+        "proxy_headers": False,  # bawaba.web.proxies decides whom to believe
+        "server_header": False,
+        "access_log": False,
+        "log_config": None,
+        "lifespan": "on",
+        "timeout_graceful_shutdown": 5,  # a socket that reads nothing would hold up the end for ever
+    }
