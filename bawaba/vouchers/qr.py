@@ -76,7 +76,7 @@ def card_matrix(portal_url: str, code: str) -> QrMatrix:
 
 
 def matrix(text: str, size: int | None = None, mask: int | None = None) -> QrMatrix:
-    """Return the QR code of any text: the smallest that holds it, or of `size` modules; with the best mask, or `mask`."""
+    """Return the QR code of any text: the smallest that holds it with the best mask, unless told otherwise."""
     options = {} if size is None else {"version": (size - _SMALLEST) // _VERSION_STEP}
     options |= {} if mask is None else {"data_mask": mask}
     symbol = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level=_ERROR_CORRECTION, **options)
