@@ -42,7 +42,7 @@ class SystemClock:
         return self._offset_s
 
     def never_before(self, moment: datetime) -> None:
-        """The machine woke up in the past (no battery in its clock): go on from `moment` until the wall clock is set."""
+        """The machine woke up in the past (no battery for its clock): go on from `moment` until its clock is set."""
         behind_s = (moment - self.now()).total_seconds()
         if behind_s > 0:
             self._offset_s += behind_s

@@ -306,7 +306,7 @@ class _Writer:
             with self._engine.connect() as connection, connection.begin():
                 for order in orders:
                     answers.append((order, *self._savepoint(connection, order)))
-        except Exception as error:  # the commit itself: disk full, busy; nobody's step has happened
+        except Exception as error:  # noqa: BLE001 the commit itself failed (disk full, busy): nobody's step happened
             for order in orders:
                 order.future.set_exception(error)
             return
@@ -323,7 +323,7 @@ class _Writer:
         raw.execute("SAVEPOINT step")
         try:
             result = _run_step(connection, order.step, order.args, order.kwargs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 whatever it is, it is its caller's
             if not raw.in_transaction:  # SQLite gave the whole transaction up (disk full): the group is lost
                 raise
             raw.execute("ROLLBACK TO step")

@@ -119,10 +119,9 @@ def _book(
             sums = cards.setdefault(session.voucher_id, [0, 0])
             sums[0] += up
             sums[1] += down
+    by_card = [{"id": card_id, "up": up, "down": down, "seconds": 0} for card_id, (up, down) in sorted(cards.items())]
+    claiming.BOOK.run_many(db, by_card)
     BOOK_SESSIONS.run_many(db, sessions)
-    claiming.BOOK.run_many(
-        db, [{"id": card_id, "up": up, "down": down, "seconds": 0} for card_id, (up, down) in cards.items()]
-    )
     return new
 
 
@@ -182,7 +181,8 @@ def _is_missing(session: Any, reading: RouterSession | None, asked_at: datetime)
 def _found_online(db: Session, session: Any, reading: RouterSession, now: datetime, settled: Settled) -> None:
     """The router had let it in, and we died before we could write that down: its time began then."""
     started = max(session.created_at, now - timedelta(seconds=reading.uptime_s))
-    admission.mark_online(db, session, session.router_id, reading, started)
+    card = claiming.BY_ID.first(db, id=session.voucher_id)
+    admission.mark_online(db, card, session, session.router_id, reading, started)
     settled.began.append(session.id)
 
 

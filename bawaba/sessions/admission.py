@@ -27,13 +27,16 @@ ADMIT = "admit"
 KICK = "kick"
 KEY = "session:"
 
-SESSION = Statement(
+SELECT_SESSION = (
     "SELECT id, site_id, voucher_id, router_id, client_mac, client_ip, state, start_time, ended_at, rev, seen_up, "
-    "seen_down, seen_epoch, bytes_up, bytes_down FROM guest_session WHERE id = :id {lock}",
-    "id site_id voucher_id router_id client_mac client_ip state start_time ended_at rev seen_up seen_down seen_epoch "
-    "bytes_up bytes_down",
-    ("start_time", "ended_at"),
+    "seen_down, seen_epoch, bytes_up, bytes_down FROM guest_session WHERE id = :id"
 )
+SESSION_COLUMNS = (
+    "id site_id voucher_id router_id client_mac client_ip state start_time ended_at rev seen_up seen_down seen_epoch "
+    "bytes_up bytes_down"
+)
+SESSION = Statement(SELECT_SESSION, SESSION_COLUMNS, ("start_time", "ended_at"))
+SESSION_TO_CHANGE = Statement(f"{SELECT_SESSION} {{lock}}", SESSION_COLUMNS, ("start_time", "ended_at"))
 ONLINE = Statement(
     "UPDATE guest_session SET state = 'online', router_id = :router_id, start_time = COALESCE(start_time, :now), "
     "end_time = :end_time, seen_up = :up, seen_down = :down, seen_epoch = :epoch, seen_at = :now, active_at = :now, "
@@ -120,16 +123,17 @@ def confirmed(db: Session, job: Promised, there: RouterSession, now: datetime) -
     session = SESSION.first(db, id=job.ref)
     if session is None:
         return []
+    card = claiming.BY_ID.first(db, id=session.voucher_id)  # the card before its sessions: always in this order
+    session = SESSION_TO_CHANGE.first(db, id=session.id)
     if session.ended_at is not None:
         kick(db, job.router_id, session.id, now)
         return []
-    mark_online(db, session, job.router_id, there, now)
+    mark_online(db, card, session, job.router_id, there, now)
     return changes(db, [session.id], urgent=True)
 
 
-def mark_online(db: Session, session: Any, router_id: int, there: RouterSession, started: datetime) -> None:
+def mark_online(db: Session, card: Any, session: Any, router_id: int, there: RouterSession, started: datetime) -> None:
     """Write down that a device is in since `started`, and until when it may be."""
-    card = claiming.BY_ID.first(db, id=session.voucher_id)
     over_at = claiming.confirm_first_use(db, card, started)
     live = LIVE.all(db, voucher_id=card.id)
     left = rules.left_on(card, over_at, live, started)
@@ -159,8 +163,7 @@ async def close_access(ask: Ask, work: tuple[int, Client]) -> RouterSession | No
 
 def kicked(db: Session, job: Promised, last: RouterSession | None, now: datetime) -> list[Event]:
     """Book what was moved up to the very end."""
-    session = SESSION.first(db, id=job.ref)
-    if session is None or last is None:
+    if last is None or (session := SESSION_TO_CHANGE.first(db, id=job.ref)) is None:
         return []
     before = rules.Reading(session.seen_epoch, session.seen_up, session.seen_down)
     newest, up, down = rules.booked(before, rules.Reading(last.epoch, last.up, last.down))

@@ -59,7 +59,7 @@ LAST_CARD = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Who asks, and where: the router's id and the device as that router knows it (its address where it knows no MAC)."""
+    """Who asks, and where: the router's id and the device as it knows it (the address where it knows no MAC)."""
 
     router_id: int
     mac: str

@@ -1,0 +1,191 @@
+"""Usage is counted once, time is right to the poll, and who has nothing left is out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from bawaba.monitoring.polling import poll
+from bawaba.routers.drivers import fake
+from bawaba.routers.models import RouterJob
+from bawaba.sessions import redeem as redeeming
+from bawaba.sessions.models import GuestSession
+from bawaba.sessions.rules import Reading, booked
+from bawaba.vouchers.errors import VoucherUsed
+from bawaba.vouchers.models import Voucher
+from tests.cast import HOUR, MIB, PHONE, TABLET
+
+
+def look(rt, router_id: int) -> None:
+    """One poll, and the work that follows from it."""
+    routers = rt.parts["routers"]
+
+    async def once() -> None:
+        await poll(rt, router_id)
+        await routers._deliver_due(router_id)
+
+    routers.loop.submit(once()).result(10)
+
+
+def the_session(rt) -> GuestSession:
+    return rt.read(lambda db: db.scalars(select(GuestSession).order_by(GuestSession.id.desc())).first())
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.lists(st.tuples(st.integers(0, 10**12), st.integers(0, 10**12)), max_size=6)),
+        max_size=5,
+    ),
+    st.randoms(),
+)
+def test_usage_is_counted_once_whatever_order_readings_arrive_in(lives, chance):
+    """Reorder, repeat, loss, counter reset: what is booked is what the last seen reading of each life says, at most."""
+    readings = []
+    for epoch, (_, steps) in enumerate(lives, start=1):
+        up = down = 0
+        for more_up, more_down in steps:
+            up, down = up + more_up, down + more_down
+            readings.append(Reading(epoch, up, down))
+    in_order = [reading for reading in readings if chance.random() < 0.8]  # loss
+    delivered = []
+    for reading in in_order:
+        delivered += [reading] * chance.randint(1, 2)  # repeat
+    if delivered:  # reorder within a life, and stragglers of an earlier one
+        delivered.sort(key=lambda reading: (reading.epoch, chance.random()))
+        delivered.append(chance.choice(delivered))
+
+    last, total_up, total_down = Reading(0, 0, 0), 0, 0
+    for reading in delivered:
+        last, up, down = booked(last, reading)
+        assert up >= 0 and down >= 0
+        total_up, total_down = total_up + up, total_down + down
+
+    by_life: dict[int, tuple[int, int]] = {}
+    for reading in in_order:
+        before = by_life.get(reading.epoch, (0, 0))
+        by_life[reading.epoch] = (max(before[0], reading.up), max(before[1], reading.down))
+    assert total_up == sum(up for up, _ in by_life.values())
+    assert total_down == sum(down for _, down in by_life.values())
+
+
+def test_usage_is_booked_on_session_and_card(rt, cast):
+    card = cast.make_voucher()
+    redeeming.redeem(rt, card.code, cast.guest())
+    box = fake.box(cast.router.id)
+    box.move_traffic(PHONE, 1000, 5000)
+    look(rt, cast.router.id)
+    look(rt, cast.router.id)
+    box.move_traffic(PHONE, 10, 20)
+    look(rt, cast.router.id)
+
+    session, voucher = the_session(rt), cast.row(Voucher, card.id)
+    assert (session.bytes_up, session.bytes_down) == (1010, 5020)
+    assert (voucher.bytes_up, voucher.bytes_down) == (1010, 5020)
+
+
+def test_data_used_up_ends_the_session_on_router_and_in_database(rt, cast):
+    card = cast.make_voucher(quota_bytes=2 * MIB)
+    redeeming.redeem(rt, card.code, cast.guest())
+    fake.box(cast.router.id).move_traffic(PHONE, 0, 3 * MIB)
+    look(rt, cast.router.id)
+
+    session = the_session(rt)
+    assert (session.state, session.terminate_cause, session.bytes_down) == ("ended", "NAS-Request", 2 * MIB)
+    assert fake.box(cast.router.id).sessions == {}
+    with pytest.raises(VoucherUsed):
+        redeeming.redeem(rt, card.code, cast.guest(TABLET))
+
+
+def test_time_over_ends_the_session_at_its_end(rt, cast, clock):
+    card = cast.make_voucher(duration_seconds=HOUR)
+    got = redeeming.redeem(rt, card.code, cast.guest())
+    clock.advance(HOUR + 20)
+    look(rt, cast.router.id)
+
+    session = the_session(rt)
+    assert (session.terminate_cause, session.ended_at) == ("Session-Timeout", got.end_time)
+    assert fake.box(cast.router.id).sessions == {}
+
+
+def test_a_used_time_card_stops_while_the_phone_is_silent(rt, cast, clock):
+    card = cast.make_voucher(kind="used_time", duration_seconds=HOUR, idle_timeout_seconds=300)
+    redeeming.redeem(rt, card.code, cast.guest())
+    box = fake.box(cast.router.id)
+    for _ in range(20):  # ten minutes online
+        clock.advance(30)
+        box.move_traffic(PHONE, 100, 100)
+        look(rt, cast.router.id)
+    for _ in range(11):  # then silence
+        clock.advance(30)
+        look(rt, cast.router.id)
+
+    session, voucher = the_session(rt), cast.row(Voucher, card.id)
+    assert (session.terminate_cause, session.used_seconds) == ("Idle-Timeout", 600)
+    assert voucher.used_seconds == 600
+    clock.advance(5 * HOUR)
+    assert redeeming.resume(rt, cast.guest()).remaining_seconds == HOUR - 600
+
+
+def test_after_a_router_reboot_guests_are_back_with_what_is_left(rt, cast, clock):
+    card = cast.make_voucher(duration_seconds=HOUR, quota_bytes=100 * MIB)
+    redeeming.redeem(rt, card.code, cast.guest())
+    box = fake.box(cast.router.id)
+    box.move_traffic(PHONE, 0, 30 * MIB)
+    clock.advance(600)
+    look(rt, cast.router.id)
+    box.reboot()
+    assert box.sessions == {}
+    clock.advance(30)
+    look(rt, cast.router.id)
+
+    (online,) = box.sessions.values()
+    assert online.grant.limits.bytes_total == 70 * MIB
+    assert online.grant.limits.uptime_s == HOUR - 630
+    box.move_traffic(PHONE, 0, 5 * MIB)
+    clock.advance(30)
+    look(rt, cast.router.id)
+    assert the_session(rt).bytes_down == 35 * MIB
+
+
+def test_a_session_that_the_router_confirmed_before_we_died_is_found_again(rt, cast, clock):
+    card = cast.make_voucher(duration_seconds=HOUR)
+    box = fake.box(cast.router.id)
+    box.break_with("lost_answer", ["admit"])
+    got = redeeming.redeem(rt, card.code, cast.guest())
+    assert got.status == "opening"
+    box.mend()
+    clock.advance(3)
+    look(rt, cast.router.id)
+
+    session = the_session(rt)
+    assert session.state == "online"
+    assert len(box.sessions) == 1
+
+
+def test_a_ghost_is_closed_out(rt, cast, clock):
+    """Online on the router by a session that has ended here."""
+    card = cast.make_voucher()
+    redeeming.redeem(rt, card.code, cast.guest())
+    rt.transact(lambda db: db.query(GuestSession).update({"ended_at": clock.now(), "state": "ended"}))
+    clock.advance(30)
+    look(rt, cast.router.id)
+
+    assert fake.box(cast.router.id).sessions == {}
+    assert rt.read(lambda db: db.scalars(select(RouterJob).where(RouterJob.state != "done")).all()) == []
+
+
+def test_a_missed_poll_degrades_two_take_it_down_and_an_answer_heals(rt, cast):
+    from bawaba.routers.models import Router
+
+    box = fake.box(cast.router.id)
+    box.break_with("unreachable")
+    seen = []
+    for _ in range(2):
+        look(rt, cast.router.id)
+        seen.append(cast.row(Router, cast.router.id).status)
+    box.mend()
+    look(rt, cast.router.id)
+
+    assert [*seen, cast.row(Router, cast.router.id).status] == ["degraded", "down", "up"]
