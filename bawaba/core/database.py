@@ -323,7 +323,7 @@ class _Writer:
         raw.execute("SAVEPOINT step")
         try:
             result = _run_step(connection, order.step, order.args, order.kwargs)
-        except Exception as error:  # noqa: BLE001 whatever it is, it is its caller's
+        except Exception as error:
             if not raw.in_transaction:  # SQLite gave the whole transaction up (disk full): the group is lost
                 raise
             raw.execute("ROLLBACK TO step")

@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 LEASE_S = 30.0
 LEASE_EVERY_S = 10.0
 LOOK_EVERY_S = 0.5
+TURN_S = 0.1
 POLLS_AT_ONCE = 64
 Poll = Callable[[Runtime, int], Awaitable[None]]
 
@@ -71,11 +72,12 @@ class Routers:
     def deliver(self, job: Promised, prepared: Any, wait_s: float) -> bool:
         """Deliver a fresh promise now and wait for it, `wait_s` at most; False when it is still under way.
 
-        At most half of the web threads wait at once; beyond that nobody waits and the delivery goes on by itself.
+        At most half of the web threads wait at once; beyond that a request waits a moment for its turn to wait, and
+        else the delivery goes on by itself.
         """
         future = self.loop.submit(self._express(job, prepared))
-        if not self._waiting.acquire(blocking=False):
-            return False
+        if not self._waiting.acquire(timeout=TURN_S):
+            return future.done() and future.exception() is None and future.result()
         try:
             return future.result(wait_s)
         except concurrent.futures.TimeoutError:
