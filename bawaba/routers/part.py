@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from bawaba.core.errors import Problem
+from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.routers import promises
 from bawaba.routers.driver import GatewayError, RouterUnreachable
@@ -31,6 +31,38 @@ LOOK_EVERY_S = 0.5
 TURN_S = 0.1
 POLLS_AT_ONCE = 64
 Poll = Callable[[Runtime, int], Awaitable[None]]
+
+
+class Handover:
+    """Passes what a router did to the thread that waits for it, exactly once, or to nobody when it has left."""
+
+    def __init__(self) -> None:
+        self._given = threading.Event()
+        self._lock = threading.Lock()
+        self._open = True
+        self._taken: tuple[Promised, Any] | None = None
+
+    def give(self, job: Promised, result: Any) -> bool:
+        """Offer the result; False when nobody waits any more."""
+        with self._lock:
+            if not self._open:
+                return False
+            self._open, self._taken = False, (job, result)
+        self._given.set()
+        return True
+
+    def give_up(self) -> None:
+        """Nothing will come: whoever waits may go."""
+        with self._lock:
+            self._open = False
+        self._given.set()
+
+    def wait(self, seconds: float) -> tuple[Promised, Any] | None:
+        """Wait for the result; after `seconds` it is the router loop's to write down."""
+        self._given.wait(seconds)
+        with self._lock:
+            self._open = False
+            return self._taken
 
 
 class Routers:
@@ -69,46 +101,66 @@ class Routers:
             future.cancel()
             raise RouterUnreachable(f"no answer to {verb} within {deadline_s:g} s", outcome_known=False) from error
 
-    def deliver(self, job: Promised, prepared: Any, wait_s: float) -> bool:
-        """Deliver a fresh promise now and wait for it, `wait_s` at most; False when it is still under way.
+    def deliver(self, job: Promised, prepared: Any, wait_s: float) -> list[Event] | None:
+        """Deliver a fresh promise now and wait for it, `wait_s` at most; what followed from it, or None while it is
+        still under way. The caller's thread writes down what the router did; when it has left, the router loop does.
 
         At most half of the web threads wait at once; beyond that a request waits a moment for its turn to wait, and
         else the delivery goes on by itself.
         """
-        future = self.loop.submit(self._express(job, prepared))
+        handover = Handover()
+        self.loop.submit(self._express(job, prepared, handover))
         if not self._waiting.acquire(timeout=TURN_S):
-            return future.done() and future.exception() is None and future.result()
+            wait_s = 0.0
         try:
-            return future.result(wait_s)
-        except concurrent.futures.TimeoutError:
-            return False
+            taken = handover.wait(wait_s)
         finally:
-            self._waiting.release()
+            if wait_s:
+                self._waiting.release()
+        if taken is None:
+            return None
+        return self._write_down(*taken)
+
+    def _write_down(self, job: Promised, result: Any) -> list[Event]:
+        events = self.rt.transact(_followed, self.kinds[job.kind], job, result, self.rt.clock.now())
+        for event in events:
+            self.rt.publish(event)
+        return events
 
     def wake(self) -> None:
         """There is new work: look now, not at the next beat."""
+        self.loop.call(self._wake_soon)
+
+    def _wake_soon(self) -> None:
         if self._wake is not None:
-            self.loop.call(self._wake.set)
+            self._wake.set()
 
     # --- on the router loop ------------------------------------------------------------------------------------
 
-    async def _express(self, job: Promised, prepared: Any) -> bool:
-        """Deliver, else let the spares try."""
-        return await self._try(job, prepared) or await self._by_a_spare(job, prepared)
+    async def _express(self, job: Promised, prepared: Any, handover: Handover) -> None:
+        """Deliver, else let the spares try; whatever comes of it, nobody waits longer than that."""
+        try:
+            done = await self._try(job, prepared, handover) or await self._by_a_spare(job, prepared, handover)
+        finally:
+            handover.give_up()
+        if not done:
+            self._wake_soon()
 
     async def _spares(self, job: Promised) -> list[int]:
         if not self.kinds[job.kind].spare_may:
             return []
         return await self.rt.read_async(promises.spares, job.router_id)
 
-    async def _try(self, job: Promised, prepared: Any) -> bool:
-        """Do a job on its router; whatever comes of it is written down."""
+    async def _try(self, job: Promised, prepared: Any, handover: Handover | None = None) -> bool:
+        """Do a job on its router; whatever comes of it is written down, here or by the one who waits."""
         kind = self.kinds[job.kind]
         try:
             result = await kind.deliver(self._asker(job.router_id), prepared)
         except GatewayError as error:
             await self._missed(job, error)
             return False
+        if handover is not None and handover.give(job, result):
+            return True
         events = await self.rt.transact_async(_followed, kind, job, result, self.rt.clock.now())
         for event in events:
             self.rt.publish(event)
@@ -178,9 +230,9 @@ class Routers:
             elif not await self._try(job, prepared) and not await self._by_a_spare(job, prepared):
                 return  # it does not answer: the rest waits for the next try
 
-    async def _by_a_spare(self, job: Promised, prepared: Any) -> bool:
+    async def _by_a_spare(self, job: Promised, prepared: Any, handover: Handover | None = None) -> bool:
         for spare in await self._spares(job):
-            if await self._try(Promised(job.id, spare, job.kind, job.ref), prepared):
+            if await self._try(Promised(job.id, spare, job.kind, job.ref), prepared, handover):
                 return True
         return False
 

@@ -213,4 +213,3 @@ def _free_name(db: Session, site_id: int, name: str, but: int | None) -> str:
     if taken is not None and taken != but:
         raise field_fault("name", "another router of this site has this name")
     return name
-

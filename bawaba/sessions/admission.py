@@ -19,7 +19,7 @@ from bawaba.sessions import queries, rules
 from bawaba.sessions.ending import LIVE
 from bawaba.sessions.events import SessionChanged
 from bawaba.sessions.models import GuestSession
-from bawaba.sessions.schemas import session_out
+from bawaba.sessions.schemas import online_out, session_out
 from bawaba.vouchers import claiming
 from bawaba.vouchers.rules import end_as_used
 
@@ -40,7 +40,10 @@ SESSION_TO_CHANGE = Statement(f"{SELECT_SESSION} {{lock}}", SESSION_COLUMNS, ("s
 ONLINE = Statement(
     "UPDATE guest_session SET state = 'online', router_id = :router_id, start_time = COALESCE(start_time, :now), "
     "end_time = :end_time, seen_up = :up, seen_down = :down, seen_epoch = :epoch, seen_at = :now, active_at = :now, "
-    "rev = rev + 1 WHERE id = :id AND ended_at IS NULL"
+    "rev = rev + 1 WHERE id = :id AND ended_at IS NULL "
+    "RETURNING state, start_time, end_time, bytes_up, bytes_down",
+    "state start_time end_time bytes_up bytes_down",
+    ("start_time", "end_time"),
 )
 MOVE = Statement("UPDATE guest_session SET router_id = :router_id, client_ip = :ip, state = 'opening' WHERE id = :id")
 COUNT = Statement(
@@ -128,21 +131,21 @@ def confirmed(db: Session, job: Promised, there: RouterSession, now: datetime) -
     if session.ended_at is not None:
         kick(db, job.router_id, session.id, now)
         return []
-    mark_online(db, card, session, job.router_id, there, now)
-    return changes(db, [session.id], urgent=True)
+    online = mark_online(db, card, session, job.router_id, there, now)
+    return [SessionChanged(online_out(session, card.serial, job.router_id, online), urgent=True)]
 
 
 def mark_online(db: Session, card: Any, session: Any, router_id: int, there: RouterSession, started: datetime) -> None:
     """Write down that a device is in since `started`, and until when it may be."""
     over_at = claiming.confirm_first_use(db, card, started)
-    live = LIVE.all(db, voucher_id=card.id)
+    live = LIVE.all(db, voucher_id=card.id) if card.kind == "used_time" else []
     left = rules.left_on(card, over_at, live, started)
     end_time = started + timedelta(seconds=left.seconds) if left.seconds is not None else None
     if over_at is not None and card.kind == "elapsed":
         end_time = over_at
     same_life = (session.seen_epoch, True) == (there.epoch, session.start_time is not None)
     up, down = (session.seen_up, session.seen_down) if same_life else (0, 0)
-    ONLINE.run(
+    return ONLINE.first(
         db, id=session.id, router_id=router_id, now=started, end_time=end_time, up=up, down=down, epoch=there.epoch
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -25,12 +25,6 @@ SITE_BURST = 60
 KNOWN_DAYS = 30
 WHOLE_SITE = ""
 
-METERS = Statement(
-    "SELECT device, tries, blocks, counted_at, blocked_until FROM guess_meter "
-    "WHERE site_id = :site_id AND (device = :device OR device = '')",
-    "device tries blocks counted_at blocked_until",
-    ("counted_at", "blocked_until"),
-)
 LOCK_METER = Statement(
     "SELECT id, tries, blocks, counted_at, blocked_until FROM guess_meter "
     "WHERE site_id = :site_id AND device = :device {lock}",
@@ -51,15 +45,24 @@ KNOWN_DEVICE = Statement(
 )
 
 
-def wait_s(db: Session, site_id: int, device: str, per_minute: int, now: datetime) -> int:
+class Meters(Protocol):
+    """The meters of a place, as `redeem` reads them together with all else about the place."""
+
+    site_id: int
+    wrong_tries_per_minute: int
+    device_blocked_until: datetime | None
+    site_tries: float | None
+    site_counted_at: datetime | None
+
+
+def wait_s(db: Session, meters: Meters, device: str, now: datetime) -> int:
     """Seconds this device has to wait before a code of its is even looked at; 0 when it may try."""
-    for meter in METERS.all(db, site_id=site_id, device=device):
-        if meter.device and meter.blocked_until is not None and meter.blocked_until > now:
-            return max(1, math.ceil((meter.blocked_until - now).total_seconds()))
-        if meter.device == WHOLE_SITE:
-            fill = drained(meter.tries, meter.counted_at, per_minute, now)
-            if fill >= SITE_BURST and not _is_known(db, site_id, device, now):
-                return max(1, math.ceil((fill - SITE_BURST + 1) * 60 / per_minute))
+    if meters.device_blocked_until is not None and meters.device_blocked_until > now:
+        return max(1, math.ceil((meters.device_blocked_until - now).total_seconds()))
+    if meters.site_tries is not None and meters.site_counted_at is not None:
+        fill = drained(meters.site_tries, meters.site_counted_at, meters.wrong_tries_per_minute, now)
+        if fill >= SITE_BURST and not _is_known(db, meters.site_id, device, now):
+            return max(1, math.ceil((fill - SITE_BURST + 1) * 60 / meters.wrong_tries_per_minute))
     return 0
 
 

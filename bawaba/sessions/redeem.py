@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
-from bawaba.routers import devices
 from bawaba.routers.driver import Client
 from bawaba.routers.errors import RouterUnreachableNow
 from bawaba.routers.part import part
@@ -24,7 +23,7 @@ from bawaba.sessions import admission, guessing, rules
 from bawaba.sessions.admission import AdmitWork, device_client, kick
 from bawaba.sessions.ending import LIVE, end_session
 from bawaba.sessions.errors import DeviceBlocked, NothingToResume, TooManyDevices, TooManyTries
-from bawaba.sessions.events import GuessingSuspected
+from bawaba.sessions.events import GuessingSuspected, SessionChanged
 from bawaba.vouchers import claiming, codes
 from bawaba.vouchers.errors import VoucherExpired, VoucherUnknown, VoucherUsed
 from bawaba.vouchers.queries import code_digest
@@ -35,9 +34,16 @@ GUEST_WAIT_S = 1.5
 RESUME_DAYS = 90
 
 PLACE = Statement(
-    "SELECT s.id, s.time_zone, s.wrong_tries_per_minute, s.device_moves_per_day, r.status, r.failover_group "
-    "FROM router r JOIN site s ON s.id = r.site_id WHERE r.id = :router_id",
-    "site_id time_zone wrong_tries_per_minute device_moves_per_day router_status failover_group",
+    "SELECT s.id, s.time_zone, s.wrong_tries_per_minute, s.device_moves_per_day, r.status, r.failover_group, "
+    "d.standing, m.id, m.blocked_until, w.tries, w.counted_at "
+    "FROM router r JOIN site s ON s.id = r.site_id "
+    "LEFT JOIN device d ON d.site_id = s.id AND d.mac = :device "
+    "LEFT JOIN guess_meter m ON m.site_id = s.id AND m.device = :device "
+    "LEFT JOIN guess_meter w ON w.site_id = s.id AND w.device = '' "
+    "WHERE r.id = :router_id",
+    "site_id time_zone wrong_tries_per_minute device_moves_per_day router_status failover_group "
+    "standing device_meter device_blocked_until site_tries site_counted_at",
+    ("device_blocked_until", "site_counted_at"),
 )
 SPARE_UP = Statement(
     "SELECT 1 FROM router WHERE site_id = :site_id AND failover_group = :failover_group AND id <> :router_id "
@@ -125,16 +131,16 @@ def _carry_out(rt: Runtime, guest: Guest, outcome: _Outcome) -> Redemption:
         part(rt).wake()
     if outcome.job is None:
         return redemption
-    if part(rt).deliver(outcome.job, outcome.work, GUEST_WAIT_S):
-        return rt.read(_as_confirmed, redemption, rt.clock.now())
+    for event in part(rt).deliver(outcome.job, outcome.work, GUEST_WAIT_S) or ():
+        if isinstance(event, SessionChanged) and event.session["id"] == redemption.session_id:
+            return _as_confirmed(redemption, event.session, rt.clock.now())
     return redemption
 
 
 def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now: datetime) -> _Outcome:
     """The whole decision as one step; a refusal is an answer here, so that a counted try is committed with it."""
-    place = PLACE.first(db, router_id=guest.router_id)
-    per_minute = place.wrong_tries_per_minute
-    if wait_s := guessing.wait_s(db, place.site_id, guest.mac, per_minute, now):
+    place = PLACE.first(db, router_id=guest.router_id, device=guest.mac)
+    if wait_s := guessing.wait_s(db, place, guest.mac, now):
         return _Outcome(refusal=TooManyTries(retry_after_s=wait_s))
     try:
         digest = code_digest(rt.keyring, codes.parse(typed).text)
@@ -142,16 +148,16 @@ def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now:
         return _Outcome(refusal=malformed)
     card = claiming.BY_CODE.first(db, digest=digest)
     if card is None:
-        crossed = guessing.count_wrong(db, place.site_id, guest.mac, per_minute, now)
+        crossed = guessing.count_wrong(db, place.site_id, guest.mac, place.wrong_tries_per_minute, now)
         return _Outcome(refusal=VoucherUnknown(), crossed=crossed, site_id=place.site_id)
     outcome = _use(db, card, place, guest, move, now)
-    if outcome.refusal is None:
+    if outcome.refusal is None and place.device_meter is not None:
         guessing.forgive_device(db, place.site_id, guest.mac)
     return outcome
 
 
 def _resume(db: Session, guest: Guest, now: datetime) -> _Outcome:
-    place = PLACE.first(db, router_id=guest.router_id)
+    place = PLACE.first(db, router_id=guest.router_id, device=guest.mac)
     since = now - timedelta(days=RESUME_DAYS)
     last = LAST_CARD.first(db, site_id=place.site_id, mac=guest.mac, since=since)
     if last is None:
@@ -162,18 +168,19 @@ def _resume(db: Session, guest: Guest, now: datetime) -> _Outcome:
 def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: datetime) -> _Outcome:
     """Let a device use a card: the refusals after "not found", in the order of the API's table."""
     refusal = claiming.validate_voucher(card, place.site_id, now)
-    if refusal is None and devices.standing_of(db, place.site_id, guest.mac) == "blocked":
+    if refusal is None and place.standing == "blocked":
         refusal = DeviceBlocked()
     if refusal is not None:
         return _Outcome(refusal=refusal)
-    live = LIVE.all(db, voucher_id=card.id)
+    fresh = card.status == "unused"  # then it has no sessions yet
+    live = [] if fresh else LIVE.all(db, voucher_id=card.id)
     left = rules.left_on(card, end_as_used(card, now), live, now)
     if left.spent:
         return _Outcome(refusal=VoucherExpired() if left.seconds == 0 and card.kind == "elapsed" else VoucherUsed())
     mine = next((session for session in live if session.client_mac == guest.mac), None)
     if mine is not None:
         return _go_on(db, card, mine, left, guest, place, now)
-    new_device = WAS_HERE.first(db, voucher_id=card.id, mac=guest.mac) is None
+    new_device = fresh or WAS_HERE.first(db, voucher_id=card.id, mac=guest.mac) is None
     if new_device and card.devices_ever is not None and card.devices_seen >= card.devices_ever:
         return _Outcome(refusal=TooManyDevices(ever=card.devices_ever, may_move=False))
     leaving = _make_room(card, live, place, move, now)
@@ -182,7 +189,10 @@ def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: date
     if place.router_status == "down" and not _has_spare(db, place, guest.router_id):
         return _Outcome(refusal=RouterUnreachableNow())
     ended = _let_go(db, card, leaving, move, place, now)
-    return _begin(db, card, guest, new_device, ended, now)
+    if ended:  # what they used is booked now
+        card = claiming.BY_ID.first(db, id=card.id)
+        left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
+    return _begin(db, card, left, guest, new_device, ended, now)
 
 
 def _make_room(card: Any, live: Sequence[Any], place: Any, move: bool, now: datetime) -> list[Any] | None:
@@ -214,20 +224,17 @@ def _let_go(db: Session, card: Any, leaving: Sequence[Any], move: bool, place: A
     return [session.id for session in leaving]
 
 
-def _begin(db: Session, card: Any, guest: Guest, new_device: bool, ended: list[int], now: datetime) -> _Outcome:
+def _begin(
+    db: Session, card: Any, left: rules.Left, guest: Guest, new_device: bool, ended: list[int], now: datetime
+) -> _Outcome:
     """A new session: claim the card, write session, sale and promise."""
-    if claiming.claim(db, card.id, now):
+    if claiming.claim(db, card, new_device, now):
         record_sale(db, card.id, now)
-    if new_device:
-        claiming.ANOTHER_DEVICE.run(db, id=card.id)
-    if ended:
-        card = claiming.BY_ID.first(db, id=card.id)
     session = START.first(
         db, site_id=card.site_id, voucher_id=card.id, router_id=guest.router_id, mac=guest.mac, ip=guest.ip, now=now
     )
     job = promise(db, guest.router_id, admission.ADMIT, session.id, now, express=True)
-    left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
-    redemption = Redemption(session.id, card.id, card.serial, False, "opening")
+    redemption = Redemption(session.id, card.id, card.serial, False, "opening", remaining_bytes=left_bytes(left))
     work = admission.work_for(session.id, 1, card, left, guest.client)
     return _Outcome(redemption, job=job, work=work, ended=ended)
 
@@ -261,24 +268,16 @@ def _has_spare(db: Session, place: Any, router_id: int) -> bool:
     return SPARE_UP.first(db, site_id=place.site_id, failover_group=group, router_id=router_id) is not None
 
 
-def _as_confirmed(db: Session, redemption: Redemption, now: datetime) -> Redemption:
+def _as_confirmed(redemption: Redemption, session: dict[str, Any], now: datetime) -> Redemption:
     """The redemption as it stands after the router confirmed."""
-    live = LIVE.all(db, voucher_id=redemption.voucher_id)
-    mine = next((session for session in live if session.id == redemption.session_id), None)
-    if mine is None:
-        return redemption
-    card = claiming.LOOK_BY_ID.first(db, id=redemption.voucher_id)
-    left = rules.left_on(card, end_as_used(card, now), live, now)
-    return Redemption(
-        mine.id,
-        card.id,
-        card.serial,
-        redemption.resumed,
-        mine.state,
-        mine.start_time,
-        mine.end_time,
-        left.seconds,
-        left_bytes(left),
+    end_time = session["end_time"]
+    seconds = int((end_time - now).total_seconds()) if end_time is not None else None
+    return replace(
+        redemption,
+        status=session["state"],
+        start_time=session["start_time"],
+        end_time=end_time,
+        remaining_seconds=seconds,
     )
 
 

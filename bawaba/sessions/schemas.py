@@ -23,6 +23,26 @@ class RedeemIn(BaseModel):
     move: bool = False  # free the other phone's place for this one
 
 
+def online_out(session: Any, serial: str, router_id: int, now: Any) -> dict[str, Any]:
+    """A session whose row is at hand, with what has just become of it (`now`)."""
+    return {
+        "id": session.id,
+        "site_id": session.site_id,
+        "voucher_id": session.voucher_id,
+        "voucher_serial": serial,
+        "router_id": router_id,
+        "client_mac": session.client_mac if MAC.fullmatch(session.client_mac) else None,
+        "client_ip": session.client_ip,
+        "state": now.state,
+        "start_time": now.start_time,
+        "end_time": now.end_time,
+        "ended_at": None,
+        "bytes_up": now.bytes_up,
+        "bytes_down": now.bytes_down,
+        "terminate_cause": None,
+    }
+
+
 def session_out(session: GuestSession, serial: str) -> dict[str, Any]:
     """A session."""
     return {

@@ -35,7 +35,8 @@ BY_ID = Statement(f"{SELECT_CARD} WHERE v.id = :id {LOCK}", COLUMNS, TIMES)
 LOOK_BY_ID = Statement(f"{SELECT_CARD} WHERE v.id = :id", COLUMNS, TIMES)
 LOOK_BY_CODE = Statement(f"{SELECT_CARD} WHERE v.code_digest = :digest AND {READY}", COLUMNS, TIMES)
 CLAIM = Statement(
-    "UPDATE voucher SET status = 'used', claimed_at = :now, over_at = ends_at WHERE id = :id AND status = 'unused'"
+    "UPDATE voucher SET status = 'used', claimed_at = :now, over_at = ends_at, devices_seen = 1 "
+    "WHERE id = :id AND status = 'unused'"
 )  # from here on its shelf life is no matter
 CONFIRM = Statement(
     "UPDATE voucher SET first_used_at = :now, over_at = :over_at WHERE id = :id AND first_used_at IS NULL"
@@ -59,9 +60,13 @@ def validate_voucher(card: Any, site_id: int, now: datetime) -> Problem | None:
     return None
 
 
-def claim(db: Session, voucher_id: int, now: datetime) -> bool:
-    """Mark a card as used; True for the one redemption that is its first."""
-    return CLAIM.run(db, id=voucher_id, now=now) == 1
+def claim(db: Session, card: Any, new_device: bool, now: datetime) -> bool:
+    """Mark a card as used, and count the device when it is a new one; True for the one redemption that is its first."""
+    if card.status == "unused" and CLAIM.run(db, id=card.id, now=now) == 1:
+        return True
+    if new_device:
+        ANOTHER_DEVICE.run(db, id=card.id)
+    return False
 
 
 def confirm_first_use(db: Session, card: Any, now: datetime) -> datetime | None:
