@@ -1,0 +1,214 @@
+"""The command line: `bawaba …`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from bawaba.core.config import Config, ConfigError
+from bawaba.core.errors import Problem
+from bawaba.core.keyring import KeyFileError
+from bawaba.core.runtime import Runtime
+from bawaba.gateway.commands import gateway, gateway_agent
+
+
+@click.group()
+@click.version_option(package_name="bawaba")
+def main() -> None:
+    """Bawaba: prepaid WiFi cards, a captive portal, and every router in one place."""
+
+
+main.add_command(gateway)
+main.add_command(gateway_agent)
+
+
+@main.command()
+@click.option("--demo", is_flag=True, help="Fill an empty database with a site, a plan and a router in memory.")
+def serve(demo: bool) -> None:
+    """Serve everything from one process: pages, API, portal, sockets, routers and background work."""
+    from bawaba.server import run
+
+    with _honest_errors():
+        run(_config(), demo=demo)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database to the newest shape. `serve` does this by itself."""
+    from bawaba import migrations
+
+    with _honest_errors():
+        config = _config()
+        config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        click.echo("migrated" if migrations.migrate(config.sqlalchemy_url) else "nothing to do")
+
+
+@main.group()
+def user() -> None:
+    """The people who run the hotspot."""
+
+
+@user.command("add")
+@click.argument("username")
+@click.option("--role", type=click.Choice(["admin", "operator", "viewer"]), default="operator", show_default=True)
+def user_add(username: str, role: str) -> None:
+    """Add a person; the password is made up and printed once."""
+    from bawaba.accounts import service
+
+    with _runtime() as rt:
+        click.echo(f"{username}: {service.add_user_with_random_password(rt, username, role)}")
+
+
+@user.command("reset-password")
+@click.argument("username")
+def user_reset_password(username: str) -> None:
+    """Give a locked-out person a new password, printed once; their sign-ins end and the wait is lifted."""
+    from bawaba.accounts import service
+
+    with _runtime() as rt:
+        click.echo(f"{username}: {service.reset_password(rt, username)}")
+
+
+@main.group()
+def plan() -> None:
+    """What cards buy."""
+
+
+@plan.command("add")
+@click.argument("name")
+@click.option("--hours", type=click.FloatRange(min=0.01), help="Time, in hours.")
+@click.option("--gigabytes", type=click.FloatRange(min=0.001), help="Data, up and down together.")
+@click.option("--used-time", is_flag=True, help="The clock runs only while the phone is online.")
+@click.option("--devices", type=click.IntRange(1, 100), default=1, show_default=True)
+@click.option("--down-kbps", type=click.IntRange(min=8))
+@click.option("--up-kbps", type=click.IntRange(min=8))
+@click.option("--price", "price_minor", type=click.IntRange(min=0), default=0, help="In minor units.")
+@click.option("--site", "site_id", type=int)
+def plan_add(name: str, hours: float | None, gigabytes: float | None, used_time: bool, **terms: Any) -> None:
+    """Add a plan."""
+    from bawaba.core.actor import SYSTEM
+    from bawaba.plans import service
+    from bawaba.plans.schemas import PlanIn
+    from bawaba.web.input import parse
+
+    wanted = parse(
+        PlanIn,
+        {
+            "name": name,
+            "kind": "used_time" if used_time else "elapsed",
+            "duration_seconds": int(hours * 3600) if hours else None,
+            "quota_bytes": int(gigabytes * 1024**3) if gigabytes else None,
+            "devices_at_once": terms["devices"],
+            "rate_down_kbps": terms["down_kbps"],
+            "rate_up_kbps": terms["up_kbps"],
+            "price_minor": terms["price_minor"],
+            "site_id": terms["site_id"],
+        },
+    )
+    with _runtime() as rt:
+        made, version = service.add_plan(rt, SYSTEM, wanted)
+        click.echo(f"plan {made.id}: {version.name}")
+
+
+@main.group()
+def voucher() -> None:
+    """Cards."""
+
+
+@voucher.command("make")
+@click.argument("plan_id", type=int)
+@click.option("--style", type=click.Choice(["digits", "letters"]))
+def voucher_make(plan_id: int, style: Any) -> None:
+    """Make one card and print its code."""
+    from bawaba.core.actor import SYSTEM
+    from bawaba.vouchers import codes, making
+
+    with _runtime() as rt:
+        made, version = making.make_card(rt, SYSTEM, making.CardOrder(plan_id, style))
+        code = making.open_code(rt.keyring, made)
+        click.echo(f"{made.serial}  {codes.grouped(code)}  {version.name}  {rt.config.portal_url}/c/{code}")
+
+
+@main.group()
+def router() -> None:
+    """The boxes that let guests in."""
+
+
+@router.command("add")
+@click.argument("name")
+@click.option("--driver", required=True, help="linux, fake, …")
+@click.option("--address", required=True, help="linux: the agent's socket, like /run/bawaba/gateway.sock.")
+@click.option("--lan4", help="The guests' IPv4 network, like 10.77.0.0/24.")
+@click.option("--lan6", help="The guests' IPv6 network.")
+@click.option("--site", "site_id", type=int)
+def router_add(name: str, driver: str, address: str, lan4: str | None, lan6: str | None, site_id: int | None) -> None:
+    """Add a router to a site."""
+    from bawaba.core.actor import SYSTEM
+    from bawaba.routers import service
+
+    options = {key: value for key, value in (("lan4", lan4), ("lan6", lan6)) if value}
+    facts = {"name": name, "driver": driver, "address": address, "options": options, "site_id": site_id}
+    with _runtime() as rt:
+        click.echo(f"router {service.add_router(rt, SYSTEM, facts).id}: {name}")
+
+
+@router.command("test")
+@click.argument("router_id", type=int)
+def router_test(router_id: int) -> None:
+    """Ask a router who it is; exit code 1 when it does not answer well."""
+    from bawaba.core.actor import SYSTEM
+    from bawaba.routers import service
+
+    with _runtime() as rt:
+        info, error = service.test_router(rt, SYSTEM, router_id)
+        if info is None:
+            click.echo(f"router {router_id}: {error.code if error else 'error'}: {error}", err=True)
+            sys.exit(1)
+        click.echo(f"router {router_id}: {info.board} {info.version}")
+        for note in info.notes:
+            click.echo(f"  {note}")
+
+
+def _config() -> Config:
+    return Config.from_env(os.environ)
+
+
+@contextmanager
+def _honest_errors() -> Iterator[None]:
+    """What went wrong in one sentence, without a traceback, exit code 2."""
+    from bawaba.web.messages import sentence
+
+    try:
+        yield
+    except (ConfigError, KeyFileError) as error:
+        click.echo(str(error), err=True)
+        sys.exit(2)
+    except Problem as problem:
+        faults = problem.details.get("fields", {})
+        click.echo(sentence(problem.code, problem.details), err=True)
+        for field, words in faults.items():
+            click.echo(f"  {field}: {'; '.join(words)}", err=True)
+        sys.exit(2)
+
+
+@contextmanager
+def _runtime() -> Iterator[Runtime]:
+    """A Runtime for one command, beside a server that may be running."""
+    from bawaba import migrations, wiring
+    from bawaba.core import log
+
+    with _honest_errors():
+        config = _config()
+        log.configure("warning")
+        config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        migrations.migrate(config.sqlalchemy_url)
+        rt = wiring.build(config)
+        try:
+            yield rt
+        finally:
+            wiring.stop(rt)
