@@ -206,6 +206,14 @@ def is_passing(error: BaseException) -> bool:
     return state in AGAIN_STATES or _lost(error)
 
 
+def is_duplicate(error: BaseException) -> bool:
+    """Whether a row was refused because its like exists already (SQLSTATE 23505, SQLITE_CONSTRAINT_UNIQUE)."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(cause, "sqlstate", None) == "23505" or (
+        getattr(cause, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_UNIQUE
+    )
+
+
 def _lost(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return False

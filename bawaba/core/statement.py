@@ -73,6 +73,28 @@ class Statement:
         return self._row._make(row) if self._row is not None else row
 
 
+class BulkInsert:
+    """Many rows into one table: COPY on PostgreSQL, one prepared INSERT on SQLite."""
+
+    def __init__(self, table: str, columns: str) -> None:
+        self._columns = columns.split()
+        names = ", ".join(self._columns)
+        self._copy = f"COPY {table} ({names}) FROM STDIN"
+        marks = ", ".join("?" * len(self._columns))
+        self._insert = f"INSERT INTO {table} ({names}) VALUES ({marks})"
+
+    def run(self, db: Session, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert the rows. A duplicate raises the driver's IntegrityError and undoes them all."""
+        connection = db.connection()
+        raw: Any = connection.connection.driver_connection
+        if connection.dialect.name == "sqlite":
+            raw.executemany(self._insert, [[_plain(row[name]) for name in self._columns] for row in rows])
+            return
+        with raw.cursor() as cursor, cursor.copy(self._copy) as copy:
+            for row in rows:
+                copy.write_row([row[name] for name in self._columns])
+
+
 def _for_update(found: re.Match[str]) -> str:
     return f"FOR UPDATE OF {found[1]}" if found[1] else "FOR UPDATE"
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import delete, or_, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from bawaba.core.database import is_duplicate
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.plans.models import PlanVersion
@@ -24,6 +26,7 @@ from bawaba.routers.promises import promise
 from bawaba.sites.models import Site
 from bawaba.vouchers import codes, making, qr
 from bawaba.vouchers.events import BatchProgress
+from bawaba.vouchers.making import NewCode
 from bawaba.vouchers.models import Batch, Voucher
 
 log = structlog.get_logger(__name__)
@@ -43,6 +46,7 @@ class BatchMaker:
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="batch-maker", daemon=True)
+        self._images = ThreadPoolExecutor(1, thread_name_prefix="card-images")
 
     def start(self) -> None:
         """Begin; what a crash left half made goes on at once."""
@@ -58,6 +62,7 @@ class BatchMaker:
         self._woken.set()
         if self._thread.is_alive():
             self._thread.join(10)
+        self._images.shutdown()
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -102,20 +107,27 @@ class BatchMaker:
         rt = self._rt
         wanted = min(GROUP, batch.quantity - batch.created)
         style: codes.Style = "digits" if batch.code_style == "digits" else "letters"
-        new = codes.new_codes(rt.rng, style, wanted + making.SPARE_CODES, batch.prefix)
+        new = making.new_codes(rt, style, wanted + making.SPARE_CODES, batch.prefix)
         now = rt.clock.now()
         try:
-            taken = rt.transact(_add_group, rt, batch, version, new, wanted, now)
-        except IntegrityError:  # in this very moment another process took one of the codes: try with others
+            taken = rt.transact(_add_group, batch, version, new, wanted, now)
+        except (
+            sqlite3.IntegrityError,
+            psycopg.IntegrityError,
+            IntegrityError,
+        ):  # in this very moment another process took one of the codes: try with others
             log.info("a code was taken meanwhile", batch_id=batch.id)
             return
         if taken:
-            group = batch.created // GROUP
-            making.store(rt).put_group(batch.id, group, qr.card_matrices(rt.config.portal_url, taken))
+            self._images.submit(self._keep_images, batch.id, batch.created // GROUP, taken).add_done_callback(_say)
+
+    def _keep_images(self, batch_id: int, group: int, texts: list[str]) -> None:
+        """Beside the making: the next group's cards go in while this group's QR images are made and stored."""
+        making.store(self._rt).put_group(batch_id, group, qr.card_matrices(self._rt.config.portal_url, texts))
 
     def _finish(self, batch: Batch, version: PlanVersion) -> None:
-        """The last QR group is there for certain, then the batch is ready, in one small transaction."""
-        self._complete_images(batch)
+        """Every QR group is there for certain, then the batch is ready, in one small transaction."""
+        self._images.submit(self._complete_images, batch).result()
         ready = self._rt.transact(_make_ready, batch.id, version.id, self._rt.clock.now())
         self._tell(ready)
         part(self._rt).wake()
@@ -145,6 +157,12 @@ class BatchMaker:
         )
 
 
+def _say(images: Future[None]) -> None:
+    """A group whose images could not be stored is made again before the batch is ready; here it is only said."""
+    if (error := images.exception()) is not None:
+        log.warning("QR images were not stored", error=str(error))
+
+
 def _take(db: Session, owner: str, now: datetime) -> int | None:
     """Take the oldest batch that nobody works on."""
     free = or_(Batch.lease_owner.is_(None), Batch.lease_owner == owner, Batch.lease_until < now)
@@ -159,9 +177,9 @@ def _find(db: Session, batch_id: int) -> tuple[Batch, PlanVersion]:
 
 
 def _add_group(
-    db: Session, rt: Runtime, batch: Batch, version: PlanVersion, new: list[str], wanted: int, now: datetime
+    db: Session, batch: Batch, version: PlanVersion, new: list[NewCode], wanted: int, now: datetime
 ) -> list[str]:
-    taken = making.add_group(db, rt, batch, version, new, wanted, now)
+    taken = making.add_group(db, batch, version, new, wanted, now)
     db.execute(update(Batch).where(Batch.id == batch.id).values(lease_until=now + timedelta(seconds=LEASE_S)))
     return taken
 

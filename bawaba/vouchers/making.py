@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import structlog
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit
@@ -16,6 +16,7 @@ from bawaba.core.actor import Actor
 from bawaba.core.errors import field_fault
 from bawaba.core.keyring import Keyring
 from bawaba.core.runtime import Runtime
+from bawaba.core.statement import BulkInsert
 from bawaba.plans.models import PlanVersion
 from bawaba.plans.service import get_current_version
 from bawaba.routers import cards
@@ -92,7 +93,7 @@ def _make_card(
     version, site = get_current_version(db, actor, order.plan_id)
     style = order.code_style or default_style(site)
     number = _next(db, site.id, Site.singles_made)
-    row = _row(rt, version, site.id, None, number, rules.single_serial(number), now, actor.user_id, version.price_minor)
+    row = _row(version, site.id, None, number, rules.single_serial(number), now, actor.user_id, version.price_minor)
     row |= {"note": order.note, "ends_at": order.ends_at}
     row["over_at"] = rules.earliest(row["over_at"], order.ends_at)
     voucher_id = None
@@ -187,33 +188,62 @@ def _order_batch(db: Session, actor: Actor, order: BatchOrder, now: datetime, on
     return batch
 
 
+CARDS = BulkInsert(
+    "voucher",
+    "site_id batch_id number plan_version_id serial code_digest code_sealed status expires_unused_at over_at "
+    "used_seconds bytes_up bytes_down devices_seen moves_that_day price_minor currency note created_by created_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCode:
+    """A code on its way into the database, hashed and sealed before the transaction begins."""
+
+    text: str
+    digest: bytes
+    sealed: bytes
+
+
+def new_codes(rt: Runtime, style: codes.Style, count: int, prefix: str) -> list[NewCode]:
+    """So many codes by the system's chance, ready to be inserted."""
+    return [
+        NewCode(text, code_digest(rt.keyring, text), rt.keyring.encrypt(text.encode("ascii"), cards.CARD_SECRET))
+        for text in codes.new_codes(rt.rng, style, count, prefix)
+    ]
+
+
 def add_group(
-    db: Session, rt: Runtime, batch: Batch, version: PlanVersion, new: Sequence[str], wanted: int, now: datetime
+    db: Session, batch: Batch, version: PlanVersion, new: Sequence[NewCode], wanted: int, now: datetime
 ) -> list[str]:
     """Add the next `wanted` cards of a batch from these codes (a few more than wanted); the answer is the codes taken.
 
-    Returns [] when another process has added the group meanwhile.
+    Returns [] when another process has added the group meanwhile. A code that another process takes in the same moment
+    raises the driver's IntegrityError.
     """
     mine = update(Batch).where(Batch.id == batch.id, Batch.created == batch.created, Batch.state == "making")
     grown = db.execute(mine.values(created=batch.created + wanted))
     if grown.rowcount != 1:  # type: ignore[attr-defined]
         return []
-    digests = {code_digest(rt.keyring, code): code for code in new}
-    taken = set(db.scalars(select(Voucher.code_digest).where(Voucher.code_digest.in_(list(digests)))))
-    free = [code for digest, code in digests.items() if digest not in taken][:wanted]
+    taken = set(db.scalars(select(Voucher.code_digest).where(Voucher.code_digest.in_([code.digest for code in new]))))
+    free = [code for code in new if code.digest not in taken][:wanted]
     if len(free) < wanted:
         raise RuntimeError("too many of a group's codes exist already")
-    base = _row(rt, version, batch.site_id, batch.id, 0, "", now, batch.ordered_by, batch.price_minor)
+    base = _row(version, batch.site_id, batch.id, 0, "", now, batch.ordered_by, batch.price_minor)
     rows = [
-        base | _secrets(rt.keyring, code) | {"number": number, "serial": rules.serial_of(batch.number, number)}
+        base
+        | {
+            "code_digest": code.digest,
+            "code_sealed": code.sealed,
+            "number": number,
+            "serial": rules.serial_of(batch.number, number),
+        }
         for number, code in enumerate(free, start=batch.created + 1)
     ]
-    db.execute(insert(Voucher), rows)
-    return free
+    CARDS.run(db, rows)
+    return [code.text for code in free]
 
 
 def _row(
-    rt: Runtime,
     version: PlanVersion,
     site_id: int,
     batch_id: int | None,
