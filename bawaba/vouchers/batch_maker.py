@@ -68,11 +68,32 @@ class BatchMaker:
         while not self._stopping.is_set():
             try:
                 batch_id = self._rt.transact(_take, self._owner, self._rt.clock.now())
-            except Exception as error:
-            if not is_duplicate(error):
-                raise
-            log.info("a code was taken in this very moment; trying others", batch_id=batch.id)
-            return
+            except (Problem, SQLAlchemyError) as error:
+                log.warning("the batch maker cannot reach the database", error=str(error))
+                batch_id = None
+            if batch_id is None:
+                self._woken.wait(LOOK_EVERY_S)
+                self._woken.clear()
+            else:
+                self.make(batch_id)
+
+    def make(self, batch_id: int) -> None:
+        """Make a batch to its end, or fail it with nothing left of it."""
+        try:
+            self._grow(batch_id)
+        except Problem as error:  # the database is away: the lease runs out, and somebody goes on
+            log.warning("a batch waits", batch_id=batch_id, error=error.code)
+            self._stopping.wait(LOOK_EVERY_S)
+        except Exception as error:
+            log.exception("a batch failed", batch_id=batch_id)
+            self._give_up(batch_id, f"{type(error).__name__}: {error}")
+
+    def _grow(self, batch_id: int) -> None:
+        rt, told_at = self._rt, 0.0
+        while not self._stopping.is_set():
+            batch, version = rt.read(_find, batch_id)
+            if batch.state != "making":
+                return
             if batch.created >= batch.quantity:
                 self._finish(batch, version)
                 return
@@ -90,12 +111,10 @@ class BatchMaker:
         now = rt.clock.now()
         try:
             taken = rt.transact(_add_group, batch, version, new, wanted, now)
-        except (
-            sqlite3.IntegrityError,
-            psycopg.IntegrityError,
-            IntegrityError,
-        ):  # in this very moment another process took one of the codes: try with others
-            log.info("a code was taken meanwhile", batch_id=batch.id)
+        except Exception as error:
+            if not is_duplicate(error):
+                raise
+            log.info("a code was taken in this very moment; trying others", batch_id=batch.id)
             return
         if taken:
             self._images.submit(self._keep_images, batch.id, batch.created // GROUP, taken).add_done_callback(_say)
