@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit
+from bawaba.accounts.idempotency import Once
 from bawaba.core.actor import Actor
 from bawaba.core.errors import field_fault
 from bawaba.core.keyring import Keyring
@@ -29,19 +30,12 @@ from bawaba.vouchers.card_store import CardStore
 from bawaba.vouchers.errors import TooEasyToGuess
 from bawaba.vouchers.events import VoucherCreated
 from bawaba.vouchers.models import Batch, Voucher
-from bawaba.vouchers.queries import Card, code_digest
+from bawaba.vouchers.queries import STOLEN_A_YEAR_MOST, Card, code_digest, live_cards
 from bawaba.vouchers.schemas import voucher_out
 
 log = structlog.get_logger(__name__)
 ROUTER_WAIT_S = 1.5
-STOLEN_A_YEAR_MOST = 10.0
 SPARE_CODES = 8  # for the few codes of a group that exist already
-
-
-class Once(Protocol):
-    """Remembers, in the transaction that creates something, that a repeated request must not create it again."""
-
-    def record(self, db: Session, subject_id: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,12 +280,6 @@ def _secrets(keyring: Keyring, code: str) -> dict[str, bytes]:
 def open_code(keyring: Keyring, voucher: Voucher) -> str:
     """A card's code, in clear."""
     return keyring.decrypt(voucher.code_sealed, cards.CARD_SECRET).decode("ascii")
-
-
-def live_cards(db: Session, site_id: int) -> int:
-    """How many cards of a site a guesser could hit, counted up to ten million."""
-    some = select(Voucher.id).where(Voucher.site_id == site_id, Voucher.status == "unused").limit(10_000_000)
-    return db.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
 def default_style(site: Site) -> codes.Style:

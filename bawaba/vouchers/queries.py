@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from bawaba.core.actor import Actor
 from bawaba.core.keyring import Keyring
 from bawaba.plans.models import PlanVersion
+from bawaba.routers.models import RouterGrant
+from bawaba.sites.service import resolve_site
 from bawaba.vouchers import codes
 from bawaba.vouchers.errors import BatchFailed, BatchNotFound, BatchNotReady, CardNotFound
 from bawaba.vouchers.models import Batch, PrintRun, Voucher
 from bawaba.web.paging import PageRequest
 
 STATUSES = ("unused", "used", "disabled", "expired")
+STOLEN_A_YEAR_MOST = 10.0
+LIVE_MOST = 10_000_000
 LAST_CHARACTER = "\U0010ffff"
 Card = tuple[Voucher, PlanVersion]
 
@@ -155,3 +159,40 @@ def print_journal(db: Session, batch_id: int) -> Sequence[PrintRun]:
     """What was printed of a batch, newest first (100 at most)."""
     runs = select(PrintRun).where(PrintRun.batch_id == batch_id)
     return db.scalars(runs.order_by(PrintRun.id.desc()).limit(100)).all()
+
+
+def batch_syncs(db: Session, batch_ids: Sequence[int]) -> dict[int, str]:
+    """`router_sync` of batches that lie on routers: pending while a card of theirs is behind, else synced."""
+    if not batch_ids:
+        return {}
+    on_routers = select(Voucher.batch_id).join(RouterGrant, RouterGrant.key == Voucher.id).distinct()
+    mine = on_routers.where(Voucher.batch_id.in_(batch_ids))
+    held = db.scalars(mine.where(Voucher.number == 1)).all()  # a batch's cards lie there all or none
+    behind = set(db.scalars(mine.where(RouterGrant.synced_rev < RouterGrant.rev)))
+    return {batch_id: "pending" if batch_id in behind else "synced" for batch_id in held if batch_id is not None}
+
+
+def batch_sync(batch: Batch, sync: str | None) -> str:
+    """What to say of a batch: one in the making is pending, one on no router needs none."""
+    return "pending" if batch.state == "making" else sync or "not_needed"
+
+
+def odds_for(db: Session, actor: Actor, site_id: int | None, style: codes.Style, quantity: int) -> dict[str, Any]:
+    """The odds against guessing once `quantity` more cards of this style are out."""
+    site = resolve_site(db, actor, site_id)
+    live = live_cards(db, site.id) + quantity
+    found = codes.guessing_odds(style, live, site.wrong_tries_per_minute)
+    return {
+        "code_style": style,
+        "live_cards": live,
+        "codes_possible": found.codes_possible,
+        "one_try_in": found.one_try_in,
+        "expected_stolen_per_year": found.expected_stolen_per_year,
+        "allowed": found.expected_stolen_per_year <= STOLEN_A_YEAR_MOST,
+    }
+
+
+def live_cards(db: Session, site_id: int) -> int:
+    """How many cards of a site a guesser could hit, counted up to ten million."""
+    some = select(Voucher.id).where(Voucher.site_id == site_id, Voucher.status == "unused").limit(LIVE_MOST)
+    return db.scalar(select(func.count()).select_from(some.subquery())) or 0
