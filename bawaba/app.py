@@ -13,6 +13,7 @@ from bawaba.accounts import api as accounts_api
 from bawaba.accounts import web as accounts_web
 from bawaba.accounts.authentication import authenticate
 from bawaba.core.runtime import Runtime
+from bawaba.monitoring import api as health_api
 from bawaba.plans import api as plans_api
 from bawaba.portal import api as portal_api
 from bawaba.portal import web as portal_web
@@ -25,6 +26,7 @@ from bawaba.web import answers, guard, pages
 HERE = Path(__file__).parent
 BODY_MOST = 1024 * 1024
 BLUEPRINTS = [
+    health_api.bp,
     accounts_api.bp,
     accounts_web.bp,
     sites_api.bp,

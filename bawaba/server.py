@@ -1,0 +1,99 @@
+"""One process that serves: the ASGI application, and starting it."""
+
+from __future__ import annotations
+
+from http.cookies import SimpleCookie
+from typing import Any
+
+import click
+import structlog
+
+from bawaba import migrations, wiring
+from bawaba.accounts import authentication, people
+from bawaba.app import create_app
+from bawaba.core import log as logging
+from bawaba.core.broadcast import ADMINS, OPERATORS
+from bawaba.core.config import Config
+from bawaba.core.runtime import Runtime
+from bawaba.realtime.audience import Identity
+from bawaba.realtime.service import Realtime
+from bawaba.web.asgi import Front
+from bawaba.web.bridge import WsgiBridge
+from bawaba.web.guard import Caller
+from bawaba.web.http_protocol import server_options
+from bawaba.web.proxies import Proxies
+from bawaba.web.static_files import StaticFiles
+
+log = structlog.get_logger(__name__)
+
+
+def build_front(rt: Runtime) -> Front:
+    """The whole program as one ASGI application."""
+    app = create_app(rt)
+
+    async def by_cookie(scope: dict[str, Any]) -> Identity | None:
+        value = _cookie(scope, authentication.COOKIE)
+        return _identity(await rt.read_async(authentication.caller_of_cookie, rt, value)) if value else None
+
+    async def by_token(token: str) -> Identity | None:
+        return _identity(await rt.read_async(authentication.caller_of_token, rt, token))
+
+    realtime = Realtime(rt, app, authenticate_cookie=by_cookie, authenticate_token=by_token)
+    rt.parts["realtime"] = realtime
+    proxies = Proxies(rt.config.trusted_proxies)
+    bridge = WsgiBridge(app.wsgi_app, threads=rt.config.web_threads, proxies=proxies)
+    return Front(
+        bridge,
+        static=StaticFiles(),
+        websocket=realtime.websocket,
+        socketio=realtime.socketio_server,
+        startup=[realtime.start],
+        shutdown=[realtime.stop],
+    )
+
+
+def run(config: Config, *, demo: bool = False) -> None:
+    """Migrate, make the first admin, and serve until told to stop."""
+    import uvicorn
+
+    logging.configure(config.log_level)
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    migrations.migrate(config.sqlalchemy_url)
+    rt = wiring.build(config)
+    password = people.ensure_admin(rt)
+    if demo:
+        from bawaba import demo as demonstration
+
+        demonstration.fill(rt)
+    front = build_front(rt)
+    _greet(config, password)
+    wiring.start_background(rt)
+    try:
+        uvicorn.run(front, host=config.host, port=config.port, **server_options())
+    finally:
+        wiring.stop(rt)
+
+
+def _cookie(scope: dict[str, Any], name: str) -> str | None:
+    """One cookie of a socket's opening request."""
+    jar = SimpleCookie()
+    for key, value in scope["headers"]:
+        if key == b"cookie":
+            jar.load(value.decode("latin-1"))
+    return jar[name].value if name in jar else None
+
+
+def _identity(caller: Caller | None) -> Identity | None:
+    """A signed-in person as the sockets know them: admins hear all that operators hear, and more."""
+    if caller is None or caller.actor.user_id is None or caller.expires_at is None:
+        return None
+    rooms = {ADMINS, OPERATORS} if caller.actor.role == "admin" else {OPERATORS}
+    return Identity(caller.actor.user_id, frozenset(rooms), caller.actor.site_ids, caller.expires_at)
+
+
+def _greet(config: Config, password: str | None) -> None:
+    """What a newcomer needs to see; the password is shown this once and is kept nowhere."""
+    click.echo(f"Bawaba is on http://{config.host}:{config.port}/dashboard  (guests: http://{config.host}:{config.port}/)")
+    if password is not None:
+        click.echo(f"  user name: {config.admin_username}")
+        click.echo(f"  password:  {password}    (shown once: write it down; `bawaba user reset-password` makes a new one)")
