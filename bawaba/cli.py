@@ -107,11 +107,10 @@ def plan_add(name: str, hours: float | None, gigabytes: float | None, used_time:
             "rate_down_kbps": terms["down_kbps"],
             "rate_up_kbps": terms["up_kbps"],
             "price_minor": terms["price_minor"],
-            "site_id": terms["site_id"],
         },
     )
     with _runtime() as rt:
-        made, version = service.add_plan(rt, SYSTEM, wanted)
+        made, version = service.add_plan(rt, SYSTEM, terms["site_id"], wanted.facts())
         click.echo(f"plan {made.id}: {version.name}")
 
 

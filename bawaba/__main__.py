@@ -1,0 +1,5 @@
+"""`python -m bawaba` is the command `bawaba`."""
+
+from bawaba.cli import main
+
+main()
