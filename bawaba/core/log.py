@@ -13,7 +13,7 @@ HARMLESS = frozenset({"error_code", "code_style", "status_code", "exit_code"})
 
 
 def configure(level: str) -> None:
-    """Send everything to standard error: readable on a terminal, JSON lines elsewhere."""
+    """Send everything to standard error: readable on a terminal, JSON lines elsewhere. Tracebacks show no values."""
     chain: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -21,7 +21,7 @@ def configure(level: str) -> None:
         hide_secrets,
     ]
     if sys.stderr.isatty():
-        chain.append(structlog.dev.ConsoleRenderer())
+        chain.append(structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback))
     else:
         chain += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     structlog.configure(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -74,7 +75,7 @@ class CardStore:
         plain = _pack(matrices)
         path = self._root / name
         _make_folder(path.parent)
-        draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+        draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")
         try:
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 file.write(self._keyring.encrypt(plain, _context(name)))
