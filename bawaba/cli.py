@@ -58,20 +58,20 @@ def user() -> None:
 @click.option("--role", type=click.Choice(["admin", "operator", "viewer"]), default="operator", show_default=True)
 def user_add(username: str, role: str) -> None:
     """Add a person; the password is made up and printed once."""
-    from bawaba.accounts import service
+    from bawaba.accounts import people
 
     with _runtime() as rt:
-        click.echo(f"{username}: {service.add_user_with_random_password(rt, username, role)}")
+        click.echo(f"{username}: {people.add_user(rt, username, role)}")
 
 
 @user.command("reset-password")
 @click.argument("username")
 def user_reset_password(username: str) -> None:
     """Give a locked-out person a new password, printed once; their sign-ins end and the wait is lifted."""
-    from bawaba.accounts import service
+    from bawaba.accounts import people
 
     with _runtime() as rt:
-        click.echo(f"{username}: {service.reset_password(rt, username)}")
+        click.echo(f"{username}: {people.reset_password(rt, username)}")
 
 
 @main.group()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from bawaba.accounts.models import AuditEntry
+from bawaba.accounts.rules import fold_username
 from bawaba.core.actor import Actor
+from bawaba.web.paging import PageRequest
 
 
 def record(
@@ -35,3 +38,23 @@ def record(
             facts=facts,
         )
     )
+
+
+def list_entries(
+    db: Session, actor: Actor, page: PageRequest, *, by: str | None = None, action: str | None = None
+) -> Sequence[AuditEntry]:
+    """Deeds, newest first, one more than the page holds; of the caller's sites where they do not see all.
+
+    `by` is a user name; `action` a whole action, or all of one subject by its first word.
+    """
+    wanted = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(page.limit + 1)
+    if actor.site_ids is not None:
+        wanted = wanted.where(AuditEntry.site_id.in_(actor.site_ids))
+    if by:
+        wanted = wanted.where(AuditEntry.actor == fold_username(by))
+    if action:
+        one = AuditEntry.action == action
+        wanted = wanted.where(one if "." in action else AuditEntry.action.startswith(f"{action}.", autoescape=True))
+    if page.after_id is not None:
+        wanted = wanted.where(AuditEntry.id < page.after_id)
+    return db.scalars(wanted).all()

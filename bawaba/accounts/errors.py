@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bawaba.core.errors import Conflict, Forbidden, NotFound, TooMany, Unauthenticated, Unavailable
+from bawaba.core.errors import Conflict, Forbidden, TooMany, Unauthenticated, Unavailable
 from bawaba.web.messages import say
 
 
@@ -16,6 +16,12 @@ class TotpRequired(Unauthenticated):
     """The password is right and this account asks for a code as well."""
 
     code = "totp_required"
+
+
+class TotpNotBegun(Conflict):
+    """A code was sent before a secret was asked for."""
+
+    code = "totp_not_begun"
 
 
 class TokenReused(Unauthenticated):
@@ -60,12 +66,6 @@ class UsernameTaken(Conflict):
     code = "username_taken"
 
 
-class UserUnknown(NotFound):
-    """No such person."""
-
-    code = "user_unknown"
-
-
 class IdempotencyConflict(Conflict):
     """The same key with another request."""
 
@@ -80,7 +80,9 @@ class IdempotencyInProgress(Conflict):
 
 say(
     bad_credentials="The user name, the password or the code is wrong.",
+    form_incomplete="Type both your user name and your password.",
     totp_required="Type the code from your authenticator app as well.",
+    totp_not_begun="Ask for a new secret first, then type a code that was made with it.",
     token_reused="This sign-in was used twice, so it was ended for safety. Sign in again.",
     too_many_tries="Too many wrong tries. Wait %(retry_after_s)s seconds and try again.",
     sign_in_busy="Many people are signing in at the moment. Try again in a few seconds.",
@@ -88,7 +90,6 @@ say(
     role_too_high="You cannot give a role above your own.",
     last_admin="This is the last administrator. Make another one first.",
     username_taken="There is somebody with this user name already. Choose another.",
-    user_unknown="There is no such person.",
     idempotency_conflict="This Idempotency-Key was used for another request. Use a new one.",
     idempotency_in_progress="The first request with this Idempotency-Key is still under way. Ask again in a moment.",
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bawaba.core.actor import SYSTEM
+
 ADMIN, OPERATOR, VIEWER = "admin", "operator", "viewer"
 
 READS = frozenset({"vouchers:read", "sessions:read", "plans:read", "routers:read", "reports:read"})
@@ -29,7 +31,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     OPERATOR: READS | OPERATES,
     VIEWER: READS,
 }
-RANK = {VIEWER: 0, OPERATOR: 1, ADMIN: 2}
+RANK = {VIEWER: 0, OPERATOR: 1, ADMIN: 2, SYSTEM.role: 3}
 
 
 def permissions_of(role: str) -> frozenset[str]:

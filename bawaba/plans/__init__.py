@@ -1,0 +1,1 @@
+"""What a card buys, in versions that never change."""

@@ -1,0 +1,1 @@
+"""Places with routers and guests, and which of them a person sees."""

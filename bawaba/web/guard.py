@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from flask import Flask, current_app, g, request
@@ -32,7 +33,8 @@ class Caller:
 
     actor: Actor
     csrf: str | None = None
-    login_id: int | None = None
+    login_id: int | None = None  # None: a personal key
+    expires_at: datetime | None = None
 
 
 class Authenticate(Protocol):

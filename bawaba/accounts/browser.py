@@ -1,0 +1,54 @@
+"""A browser's side of signing in: its cookie, where it goes next, and whether the form came from a page of ours."""
+
+from __future__ import annotations
+
+from flask import Response, make_response, redirect, request
+
+from bawaba.accounts import rules
+from bawaba.accounts.authentication import COOKIE
+from bawaba.accounts.signing_in import BrowserLogin
+from bawaba.web.guard import CsrfFailed, runtime
+
+HOME = "/dashboard"
+LOGIN_PAGE = "/login"
+FROM_OUTSIDE = frozenset({"cross-site", "same-site"})
+
+
+def refuse_foreign_form() -> None:
+    """A page of somebody else's must not sign a browser in under a name of its own (login CSRF).
+
+    Before there is a login there is no token to compare, so the browser's own word counts (Origin, Fetch Metadata).
+    Programs that are no browsers send neither, and carry no cookie that could be abused. Raises `CsrfFailed`.
+    """
+    origin = request.headers.get("Origin")
+    ours = {request.host_url.rstrip("/"), runtime().config.public_url}
+    if origin is not None and origin.lower() not in ours:
+        raise CsrfFailed()
+    if origin is None and request.headers.get("Sec-Fetch-Site") in FROM_OUTSIDE:
+        raise CsrfFailed()
+
+
+def safe_next(path: str) -> str:
+    """Where to go after signing in: a page of ours, and not the login page again."""
+    return path if rules.is_local_path(path) and not path.startswith((LOGIN_PAGE, "/api/")) else HOME
+
+
+def welcome(login: BrowserLogin, path: str) -> Response:
+    """Send a browser that has signed in to its page, with its cookie."""
+    answer = make_response(redirect(safe_next(path), 303))
+    answer.set_cookie(
+        COOKIE,
+        login.cookie,
+        max_age=int(login.life.total_seconds()),
+        httponly=True,
+        samesite="Lax",
+        secure=request.is_secure,
+    )
+    return answer
+
+
+def farewell() -> Response:
+    """Send a browser that has signed out to the login page, without its cookie."""
+    answer = make_response(redirect(LOGIN_PAGE, 303))
+    answer.delete_cookie(COOKIE, httponly=True, samesite="Lax", secure=request.is_secure)
+    return answer
