@@ -22,6 +22,7 @@ from bawaba.sessions import api as sessions_api
 from bawaba.sites import api as sites_api
 from bawaba.vouchers import api as vouchers_api
 from bawaba.web import answers, guard, pages
+from bawaba.web.row_id import RowId
 
 HERE = Path(__file__).parent
 BODY_MOST = 1024 * 1024
@@ -57,6 +58,7 @@ def create_app(rt: Runtime) -> Flask:
     answers.install(app)
     guard.install(app, authenticate)
     pages.install(app)
+    app.url_map.converters["int"] = RowId
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
     _open_docs(app)

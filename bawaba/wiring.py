@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from bawaba.accounts import idempotency
+from bawaba.accounts import idempotency, signing_in
 from bawaba.core import facts
 from bawaba.core.clock import Clock, SystemClock, boot_id
 from bawaba.core.config import Config
@@ -117,6 +117,7 @@ def keep_house(db: Session, now: datetime) -> None:
     """Note that we were alive, and forget what nobody will ask for again."""
     facts.remember(db, SEEN_FACT, str(to_micros(now)))
     idempotency.prune(db, now)
+    signing_in.prune(db, now)
     guessing.prune(db, now)
     promises.prune(db, now - timedelta(days=7))
 

@@ -25,7 +25,7 @@ class User(Base):
     totp_pending: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed; shown, and not yet proved with a code
     totp_last_step: Mapped[int] = mapped_column(BigInteger, default=0)  # a code works once
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the row stays, so that its id never names another
+    deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the row stays: its id never names another
     password_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

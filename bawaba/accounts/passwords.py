@@ -16,7 +16,8 @@ from bawaba.accounts.errors import SignInBusy
 
 HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)  # OWASP's first choice: 19 MiB, t=2, p=1
 AT_ONCE = 2  # bounds memory and leaves processor time for guests
-WAIT_S = 5.0
+WAITING_MOST = 4  # each holds a web thread that guests may need
+WAIT_S = 2.0
 LEAST, MOST = 8, 256
 LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that looks like something else: people copy it off a screen
 NOBODY = "$argon2id$v=19$m={},t={},p={}${}${}".format(  # checked when there is no such person; nothing fits it
@@ -27,6 +28,7 @@ NOBODY = "$argon2id$v=19$m={},t={},p={}${}${}".format(  # checked when there is 
     b64encode(secrets.token_bytes(HASHER.hash_len)).decode().rstrip("="),
 )
 _turns = threading.BoundedSemaphore(AT_ONCE)
+_places = threading.BoundedSemaphore(AT_ONCE + WAITING_MOST)
 
 
 def hash_password(password: str) -> str:
@@ -58,9 +60,14 @@ def made_up() -> str:
 
 @contextmanager
 def _turn() -> Iterator[None]:
-    if not _turns.acquire(timeout=WAIT_S):
+    if not _places.acquire(blocking=False):
         raise SignInBusy()
     try:
-        yield
+        if not _turns.acquire(timeout=WAIT_S):
+            raise SignInBusy()
+        try:
+            yield
+        finally:
+            _turns.release()
     finally:
-        _turns.release()
+        _places.release()

@@ -91,7 +91,13 @@ def list_people(db: Session, page: PageRequest) -> list[Person]:
     wanted = select(User).where(User.deleted_at.is_(None)).order_by(User.id.desc()).limit(page.limit + 1)
     if page.after_id is not None:
         wanted = wanted.where(User.id < page.after_id)
-    return [Person(user, site_ids_of(db, user)) for user in db.scalars(wanted).all()]
+    users = db.scalars(wanted).all()
+    every = list(db.scalars(select(SITES.c.id).order_by(SITES.c.id)))
+    given: dict[int, list[int]] = {}
+    own = select(UserSite).where(UserSite.user_id.in_([user.id for user in users])).order_by(UserSite.site_id)
+    for row in db.scalars(own):
+        given.setdefault(row.user_id, []).append(row.site_id)
+    return [Person(user, every if roles.sees_every_site(user.role) else given.get(user.id, [])) for user in users]
 
 
 def site_ids_of(db: Session, user: User) -> list[int]:

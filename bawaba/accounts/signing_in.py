@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit, passwords, rules, second_factor, throttle
@@ -200,6 +200,12 @@ def sign_out(rt: Runtime, login_id: int) -> None:
 def _revoke(db: Session, login_id: int, now: datetime) -> int | None:
     live = update(Login).where(Login.id == login_id, Login.revoked_at.is_(None))
     return db.scalar(live.values(revoked_at=now).returning(Login.user_id))
+
+
+def prune(db: Session, now: datetime) -> None:
+    """Forget sign-ins that are over, but not yet where people signed in from lately (step)."""
+    db.execute(delete(Login).where(Login.created_at < now - max(*LIFE.values(), throttle.KNOWN_FOR)))
+    throttle.prune(db, now)
 
 
 def revoke_logins(db: Session, user_id: int, now: datetime, but: int | None = None) -> None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import orjson
 from flask import request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from werkzeug.exceptions import BadRequest
 
 from bawaba.core.errors import Invalid
@@ -22,6 +22,14 @@ class Input(BaseModel):
     """What every request body derives from: unknown fields are refused, text is trimmed."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_nul(cls, data: Any) -> Any:
+        """PostgreSQL has no such character, and nobody means it."""
+        if isinstance(data, dict) and any(isinstance(value, str) and "\0" in value for value in data.values()):
+            raise ValueError("a text holds a NUL character")
+        return data
 
 
 def body(model: type[Model]) -> Model:
