@@ -52,3 +52,8 @@ def in_words(plan: Terms, language: str | None = None) -> list[str]:
     if plan.devices_at_once > 1:
         words.append(translate_count("%(count)s device", "%(count)s devices", plan.devices_at_once, language))
     return words
+
+
+def plan_words(plan: Terms, language: str | None = None) -> str:
+    """The same in one line; each part keeps its own order inside a right-to-left one (Unicode UAX 9, isolates)."""
+    return " · ".join(f"\u2068{part}\u2069" for part in in_words(plan, language))
