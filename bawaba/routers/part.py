@@ -221,14 +221,21 @@ class Routers:
             log.error("work for a router ended", router_id=abs(key), exc_info=error)
 
     async def _deliver_due(self, router_id: int) -> None:
-        jobs = await self.rt.read_async(promises.due, router_id, self.rt.clock.now())
+        """Deliver what is due, and what follows from that, until nothing is."""
+        while jobs := await self.rt.read_async(promises.due, router_id, self.rt.clock.now()):
+            if not await self._deliver_all(jobs):
+                return
+
+    async def _deliver_all(self, jobs: list[Promised]) -> bool:
+        """Deliver jobs in their order; False as soon as the router does not take one: the rest waits."""
         for job in jobs:
             kind = self.kinds[job.kind]
             prepared = await self.rt.read_async(kind.prepare, job, self.rt.clock.now())
             if prepared is None:
                 await self.rt.transact_async(promises.mark_done, job.id, self.rt.clock.now())
             elif not await self._try(job, prepared) and not await self._by_a_spare(job, prepared):
-                return  # it does not answer: the rest waits for the next try
+                return False
+        return True
 
     async def _by_a_spare(self, job: Promised, prepared: Any, handover: Handover | None = None) -> bool:
         for spare in await self._spares(job):
