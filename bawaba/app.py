@@ -10,17 +10,25 @@ from apiflask import APIFlask
 from flask import Flask
 
 from bawaba.accounts import api as accounts_api
+from bawaba.accounts import people_web as people_pages
 from bawaba.accounts import web as accounts_web
 from bawaba.accounts.authentication import authenticate
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import api as health_api
+from bawaba.monitoring import web as monitoring_pages
 from bawaba.plans import api as plans_api
+from bawaba.plans import web as plans_pages
 from bawaba.portal import api as portal_api
 from bawaba.portal import web as portal_web
 from bawaba.routers import api as routers_api
+from bawaba.routers import web as routers_pages
 from bawaba.sessions import api as sessions_api
+from bawaba.sessions import card_page
+from bawaba.sessions import web as sessions_pages
 from bawaba.sites import api as sites_api
+from bawaba.sites import web as sites_pages
 from bawaba.vouchers import api as vouchers_api
+from bawaba.vouchers import web as vouchers_pages
 from bawaba.web import answers, guard, pages
 from bawaba.web.row_id import RowId
 
@@ -35,6 +43,14 @@ BLUEPRINTS = [
     routers_api.bp,
     vouchers_api.bp,
     sessions_api.bp,
+    monitoring_pages.bp,
+    people_pages.bp,
+    sites_pages.bp,
+    plans_pages.bp,
+    routers_pages.bp,
+    vouchers_pages.bp,
+    card_page.bp,
+    sessions_pages.bp,
     portal_api.bp,
     portal_web.bp,
 ]

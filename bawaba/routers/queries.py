@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import Select, select, text
+from sqlalchemy import ColumnElement, Select, func, select, text
 from sqlalchemy.orm import Session
 
 from bawaba.core.actor import Actor
@@ -82,3 +82,35 @@ def list_jobs(
     if page.after_id is not None:
         wanted = wanted.where(RouterJob.id < page.after_id)
     return db.scalars(wanted.order_by(RouterJob.id.desc()).limit(page.limit + 1)).all()
+
+
+def names(db: Session, router_ids: Collection[int]) -> dict[int, str]:
+    """The names behind ids."""
+    if not router_ids:
+        return {}
+    return {row.id: row.name for row in db.execute(select(Router.id, Router.name).where(Router.id.in_(router_ids)))}
+
+
+def unfinished_jobs(db: Session, actor: Actor, page: PageRequest, router_id: int | None = None) -> Sequence[RouterJob]:
+    """What waits, is tried again or needs a person; newest first, one row more than the page holds."""
+    wanted = _jobs(actor).where(RouterJob.state.in_(("open", "failed")))
+    if router_id is not None:
+        wanted = wanted.where(RouterJob.router_id == router_id)
+    if page.after_id is not None:
+        wanted = wanted.where(RouterJob.id < page.after_id)
+    return db.scalars(wanted.order_by(RouterJob.id.desc()).limit(page.limit + 1)).all()
+
+
+def trouble(db: Session, actor: Actor, most: int) -> tuple[int, int]:
+    """How many jobs need a person, and how many are being tried again; each counted up to `most`."""
+
+    def count(*conditions: ColumnElement[bool]) -> int:
+        some = _jobs(actor).where(*conditions).with_only_columns(RouterJob.id).limit(most)
+        return db.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+    return count(RouterJob.state == "failed"), count(RouterJob.state == "open", RouterJob.last_error.is_not(None))
+
+
+def _jobs(actor: Actor) -> Select[tuple[RouterJob]]:
+    wanted = select(RouterJob).join(Router, Router.id == RouterJob.router_id)
+    return wanted if actor.site_ids is None else wanted.where(Router.site_id.in_(actor.site_ids))

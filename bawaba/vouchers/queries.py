@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select
+from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from bawaba.core.actor import Actor
@@ -22,6 +22,8 @@ from bawaba.web.paging import PageRequest
 STATUSES = ("unused", "used", "disabled", "expired")
 STOLEN_A_YEAR_MOST = 10.0
 LIVE_MOST = 10_000_000
+COUNTED_MOST = 10_000  # cards of a batch that are counted while somebody waits for the page
+STOCK_MOST = 1000  # cards of a plan that are counted; beyond it, there are enough
 LAST_CHARACTER = "\U0010ffff"
 Card = tuple[Voucher, PlanVersion]
 
@@ -196,3 +198,33 @@ def live_cards(db: Session, site_id: int) -> int:
     """How many cards of a site a guesser could hit, counted up to ten million."""
     some = select(Voucher.id).where(Voucher.site_id == site_id, Voucher.status == "unused").limit(LIVE_MOST)
     return db.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+
+def with_plans(db: Session, batches: Sequence[Batch]) -> list[tuple[Batch, PlanVersion, str]]:
+    """Batches with what they were made of and their `router_sync`, in three queries however many there are."""
+    version_ids = {batch.plan_version_id for batch in batches}
+    versions = {
+        version.id: version for version in db.scalars(select(PlanVersion).where(PlanVersion.id.in_(version_ids)))
+    }
+    syncs = batch_syncs(db, [batch.id for batch in batches if batch.state == "ready"])
+    return [(batch, versions[batch.plan_version_id], batch_sync(batch, syncs.get(batch.id))) for batch in batches]
+
+
+def standing_of_batch(db: Session, batch: Batch, now: datetime) -> dict[str, int] | None:
+    """How many cards of a batch are unused, used, disabled and expired; None for one too large to count at once."""
+    if batch.quantity > COUNTED_MOST or batch.state != "ready":
+        return None
+    standing = case(
+        *((and_(*_status_is(status, now)), status) for status in ("disabled", "expired")), else_=Voucher.status
+    ).label("standing")
+    counted = select(standing, func.count()).where(Voucher.batch_id == batch.id).group_by(standing)
+    return {row[0]: row[1] for row in db.execute(counted)}
+
+
+def stock(db: Session, version_ids: Sequence[int], now: datetime) -> int:
+    """How many cards of these plan versions could be sold now, counted up to `STOCK_MOST`."""
+    unready = list(db.scalars(select(Batch.id).where(Batch.state != "ready").limit(1000)))
+    some = select(Voucher.id).where(Voucher.plan_version_id.in_(version_ids), *_status_is("unused", now))
+    if unready:
+        some = some.where(or_(Voucher.batch_id.is_(None), Voucher.batch_id.not_in(unready)))
+    return db.scalar(select(func.count()).select_from(some.limit(STOCK_MOST).subquery())) or 0

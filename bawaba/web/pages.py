@@ -1,12 +1,68 @@
-"""What templates can say: sentences, numbers, times, and who is signed in."""
+"""What templates can say: sentences, numbers, times, who is signed in, and where else they may go."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
-from flask import Flask, g
+from flask import Flask, Response, g, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response as AnyResponse
 
 from bawaba.web import guard, language
+from bawaba.web.language import translate as _
+from bawaba.web.static_files import StaticFiles
+
+FILES = StaticFiles()
+LANGUAGE_NAMES = {"ar": "العربية", "en": "English"}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A way to another page. `permission` empty: everybody who is signed in."""
+
+    path: str
+    icon: str
+    text: str
+    permission: str = ""
+    short: str = ""
+    here: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a page says once, on top: what was just done. `kind` is good or bad."""
+
+    text: str
+    kind: str = "good"
+
+
+DASHBOARD = Link("/dashboard", "home", "Dashboard", "sessions:read", "Home")
+CARDS = Link("/cards", "card", "Cards", "vouchers:read")
+MAKE = Link("/cards/new", "make", "Make cards", "vouchers:create", "Make")
+SESSIONS = Link("/sessions", "online", "Sessions", "sessions:read")
+MENU: Sequence[tuple[str, Sequence[Link]]] = (
+    ("", (DASHBOARD, MAKE, CARDS, Link("/batches", "batch", "Batches", "vouchers:read"), SESSIONS)),
+    (
+        "Network",
+        (
+            Link("/routers", "router", "Routers", "routers:read"),
+            Link("/jobs", "alert", "Error list", "routers:read"),
+            Link("/devices", "device", "Known devices", "devices:read"),
+        ),
+    ),
+    (
+        "Set up",
+        (
+            Link("/plans", "plan", "Plans", "plans:read"),
+            Link("/people", "people", "People", "users:read"),
+            Link("/site", "settings", "Site settings", "sites:write"),
+        ),
+    ),
+)
+TABS = (DASHBOARD, CARDS, MAKE, SESSIONS)
+SAID: dict[str, Said] = {}
 
 
 def install(app: Flask) -> None:
@@ -23,7 +79,22 @@ def install(app: Flask) -> None:
         span=language.span,
         rate=language.rate,
         languages=language.languages,
+        static=FILES.url,
+        csrf_token=csrf_token,
+        here_with=here_with,
+        is_later=is_later,
+        may=may,
+        navigation=navigation,
+        tabs=tabs,
+        other_languages=other_languages,
     )
+
+    @app.before_request
+    def speak_their_language() -> None:
+        """A person at a browser chose their language once; ?lang= is for this page only."""
+        caller = guard.caller()
+        if caller and caller.csrf is not None and request.args.get("lang") not in language.languages():
+            g.language = language.choose(caller.actor.language, None, "en")
 
     @app.context_processor
     def about_the_reader() -> dict[str, Any]:
@@ -33,6 +104,101 @@ def install(app: Flask) -> None:
             "lang": spoken,
             "dir": language.direction(spoken),
             "me": caller.actor if caller else None,
-            "csrf_token": caller.csrf if caller else "",
             "request_id": g.get("request_id", ""),
+            "fragment": is_fragment(),
+            "said": said(),
         }
+
+
+def is_fragment() -> bool:
+    """Whether htmx asks for a piece of a page."""
+    return request.headers.get("HX-Request") == "true"
+
+
+def show(page: str, piece: str | None = None, *, status: int = 200, **facts: Any) -> Response:
+    """Answer with a page; to htmx, with its `piece`, the part that changes."""
+    answer = make_response(render_template(piece if piece and is_fragment() else page, **facts), status)
+    answer.vary.add("HX-Request")
+    return answer
+
+
+def go(path: str, said: str = "") -> AnyResponse:
+    """Go on to another page after a form, which says once what was done."""
+    if said:
+        path += ("&" if "?" in path else "?") + urlencode({"said": said})
+    return redirect(path, 303)
+
+
+def say(**sentences: str | Said) -> None:
+    """Register what pages say after a deed, by its short name. The catalogues have the other languages."""
+    SAID.update({name: text if isinstance(text, Said) else Said(text) for name, text in sentences.items()})
+
+
+def said() -> Said | None:
+    """What this page says once, in the reader's language."""
+    known = SAID.get(request.args.get("said", ""))
+    return Said(_(known.text), known.kind) if known else None
+
+
+def back_to(otherwise: str) -> str:
+    """The page of ours that a form or link names as `back`; never another site's."""
+    path = request.values.get("back", "")
+    inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if inside else otherwise
+
+
+def here_with(**query: Any) -> str:
+    """This page's address with some of its query changed; None takes a name out."""
+    kept: dict[str, Any] = {name: value for name, value in request.args.items() if name != "said"}
+    kept.update(query)
+    text = urlencode({name: value for name, value in kept.items() if value not in (None, "")})
+    return f"{request.path}?{text}" if text else request.path
+
+
+def is_later() -> bool:
+    """Whether this is a later page of a list."""
+    return bool(request.args.get("cursor"))
+
+
+def csrf_token() -> str:
+    """What proves that a form is one of ours."""
+    caller = guard.caller()
+    return (caller.csrf or "") if caller else ""
+
+
+def may(permission: str) -> bool:
+    """Whether the reader has a permission."""
+    caller = guard.caller()
+    return caller is not None and (not permission or caller.actor.may(permission))
+
+
+def navigation() -> list[tuple[str, list[Link]]]:
+    """The menu of those pages that the reader may see."""
+    menu = [(title, _allowed(links)) for title, links in MENU]
+    return [(_(title) if title else "", links) for title, links in menu if links]
+
+
+def tabs() -> list[Link]:
+    """What a phone shows at the bottom."""
+    return _allowed(TABS)
+
+
+def other_languages() -> list[tuple[str, str]]:
+    """The languages that the reader could switch to, by their own names."""
+    return [(code, LANGUAGE_NAMES.get(code, code)) for code in language.languages() if code != language.current()]
+
+
+def _allowed(links: Sequence[Link]) -> list[Link]:
+    here = _longest_match(request.path)
+    return [
+        Link(link.path, link.icon, _(link.text), link.permission, _(link.short) if link.short else "", link is here)
+        for link in links
+        if may(link.permission)
+    ]
+
+
+def _longest_match(path: str) -> Link | None:
+    """/cards/new is its own page, /cards/17 is one of the cards."""
+    links = [link for _title, group in MENU for link in group]
+    fitting = [link for link in links if path == link.path or path.startswith(link.path + "/")]
+    return max(fitting, key=lambda link: len(link.path), default=None)

@@ -1,0 +1,326 @@
+"""The pages of routers, of work that a router did not take, and of devices that a site knows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from bawaba.core.errors import Invalid, Problem
+from bawaba.routers import devices, queries, service
+from bawaba.routers.links import known_drivers
+from bawaba.routers.models import Router, RouterJob
+from bawaba.routers.schemas import DeviceIn, RouterChange, RouterIn
+from bawaba.sites.service import own_sites
+from bawaba.web import pages
+from bawaba.web.forms import Form, typed
+from bawaba.web.guard import actor, requires, runtime
+from bawaba.web.input import parse, whole_number
+from bawaba.web.language import translate as _
+from bawaba.web.paging import PageRequest, page_of, page_request
+
+bp = APIBlueprint("routers_pages", __name__, enable_openapi=False)
+FIELDS = ("name", "driver", "address", "port", "username", "password", "failover_group")
+MAKES = {
+    "fake": "In memory (to try things out)",
+    "linux": "This Linux machine (nftables)",
+    "routeros": "MikroTik RouterOS",
+    "opennds": "openNDS",
+    "unifi": "UniFi",
+    "radius": "RADIUS",
+}
+JOB_STATES = ("failed", "open", "done")
+MENU_MOST = 200
+
+pages.say(
+    router_added="The router is added. It is asked how it is at once.",
+    router_saved="The router is saved.",
+    router_removed="The router is removed.",
+    router_resting="The router is in maintenance: nothing is sent to it.",
+    router_back="The router is in service again.",
+    job_again="It is tried again now.",
+    job_moved="The work goes to the other router.",
+    job_given_up="Given up. It stays in the list of what failed.",
+    device_saved="The device is noted. The routers learn it now.",
+    device_forgotten="The device is treated like any other again.",
+)
+
+
+@bp.app_context_processor
+def about_routers() -> dict[str, Any]:
+    """Any template may name a make of router."""
+    return {"make_name": lambda driver: _(MAKES.get(driver, driver))}
+
+
+# Routers
+
+
+@bp.get("/routers")
+@requires("routers:read")
+def list_routers() -> Response:
+    """The routers and how they are."""
+    page = page_request()
+    rows = runtime().read(queries.list_routers, actor(), page)
+    return pages.show("routers/list.html", "routers/_list.html", page=page_of(rows, page, lambda row: row.id))
+
+
+@bp.get("/routers/<int:router_id>")
+@requires("routers:read")
+def show_router(router_id: int) -> Response:
+    """One router."""
+    return _router_page(router_id)
+
+
+@bp.post("/routers/<int:router_id>/test")
+@requires("routers:write")
+def test_router(router_id: int) -> Response:
+    """Ask a router who it is, now, and show what it says."""
+    info, error = service.test_router(runtime(), actor(), router_id)
+    return _router_page(router_id, tested=True, info=info, error=error)
+
+
+test_router.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test
+
+
+@bp.get("/routers/new")
+@requires("routers:write")
+def new_router() -> Response:
+    """The form of a new router."""
+    return _form(None, Form({"driver": "linux" if "linux" in known_drivers() else known_drivers()[0]}))
+
+
+@bp.post("/routers/new")
+@requires("routers:write")
+def add_router() -> ResponseReturnValue:
+    """Add a router."""
+    try:
+        site_id = request.form.get("site_id") or None
+        router = service.add_router(runtime(), actor(), parse(RouterIn, _sent() | {"site_id": site_id}).model_dump())
+    except Problem as problem:
+        return _form(None, typed(problem), problem.status)
+    return pages.go(f"/routers/{router.id}", "router_added")
+
+
+@bp.get("/routers/<int:router_id>/edit")
+@requires("routers:write")
+def edit_router(router_id: int) -> Response:
+    """The form of a router as it is, without its password."""
+    router = runtime().read(queries.get_router, actor(), router_id)
+    values = {name: getattr(router, name) for name in FIELDS if name != "password"}
+    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in router.options.items()]
+    return _form(router, Form(values | {"options": "\n".join(lines)}))
+
+
+@bp.post("/routers/<int:router_id>/edit")
+@requires("routers:write")
+def save_router(router_id: int) -> ResponseReturnValue:
+    """Change a router; a password that is left empty stays."""
+    router = runtime().read(queries.get_router, actor(), router_id)
+    try:
+        emptied = {name: None for name in ("port", "username", "failover_group")}
+        changes = parse(RouterChange, emptied | _sent()).changes()
+        service.change_router(runtime(), actor(), router_id, changes)
+    except Problem as problem:
+        return _form(router, typed(problem), problem.status)
+    return pages.go(f"/routers/{router_id}", "router_saved")
+
+
+@bp.post("/routers/<int:router_id>/maintenance")
+@requires("routers:write")
+def set_maintenance(router_id: int) -> ResponseReturnValue:
+    """Leave a router alone, or take it into service again."""
+    resting = request.form.get("resting") == "true"
+    service.change_router(runtime(), actor(), router_id, {"status": "maintenance" if resting else "up"})
+    return pages.go(f"/routers/{router_id}", "router_resting" if resting else "router_back")
+
+
+@bp.get("/routers/<int:router_id>/remove")
+@requires("routers:write")
+def ask_to_remove(router_id: int) -> Response:
+    """What removing a router means."""
+    router = runtime().read(queries.get_router, actor(), router_id)
+    return pages.show(
+        "question.html",
+        question=_("Remove %(name)s?", name=router.name),
+        facts=[
+            _("Its settings and the work that waits for it are lost. Sessions that went through it stay in the lists.")
+        ],
+        verb=_("Remove"),
+        action=f"/routers/{router_id}/remove",
+        back=f"/routers/{router_id}",
+        hidden={},
+        destroys=True,
+    )
+
+
+@bp.post("/routers/<int:router_id>/remove")
+@requires("routers:write")
+def remove_router(router_id: int) -> ResponseReturnValue:
+    """Remove a router that no guest is online through."""
+    service.remove_router(runtime(), actor(), router_id)
+    return pages.go("/routers", "router_removed")
+
+
+def _router_page(router_id: int, **facts: Any) -> Response:
+    def read(db: Session) -> dict[str, Any]:
+        router = queries.get_router(db, actor(), router_id)
+        jobs = queries.unfinished_jobs(db, actor(), PageRequest(5, None), router.id)
+        return {"router": router, "jobs": jobs}
+
+    found = {"tested": False, "info": None, "error": None} | facts | runtime().read(read)
+    return pages.show("routers/router.html", "routers/_router.html", **found)
+
+
+def _form(router: Router | None, form: Form, status: int = 200) -> Response:
+    makes = [(driver, _(MAKES.get(driver, driver))) for driver in known_drivers()]
+    return pages.show("routers/form.html", status=status, router=router, form=form, makes=makes)
+
+
+def _sent() -> dict[str, Any]:
+    """The fields that were filled in. Raises `Invalid` when the options are not lines of `name = value`."""
+    sent: dict[str, Any] = {name: request.form.get(name, "").strip() for name in FIELDS}
+    return {name: text for name, text in sent.items() if text} | {"options": _options(request.form.get("options", ""))}
+
+
+def _options(text: str) -> dict[str, Any]:
+    """Lines of `name = value`; a value is JSON where it can be read so, else plain text."""
+    found: dict[str, Any] = {}
+    for line in text.splitlines():
+        name, equals, value = (part.strip() for part in line.partition("="))
+        if not line.strip():
+            continue
+        if not equals or not name:
+            raise Invalid(fields={"options": [_("Write one option a line, like lan4 = 10.77.0.0/24.")]})
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
+    return found
+
+
+# The error list
+
+
+@bp.get("/jobs")
+@requires("routers:read")
+def list_jobs() -> Response:
+    """Work that a router did not take yet, and what a person decided about it."""
+    page, state = page_request(), request.args.get("state")
+    state = state if state in JOB_STATES else None
+
+    def read(db: Session) -> tuple[list[RouterJob], dict[int, str]]:
+        find = (
+            queries.list_jobs(db, actor(), page, state, None) if state else queries.unfinished_jobs(db, actor(), page)
+        )
+        return list(find), queries.names(db, {job.router_id for job in find})
+
+    rows, names = runtime().read(read)
+    found = page_of(rows, page, lambda job: job.id)
+    return pages.show("routers/jobs.html", "routers/_jobs.html", page=found, names=names, state=state)
+
+
+@bp.post("/jobs/<int:job_id>/retry")
+@requires("routers:write")
+def retry_job(job_id: int) -> ResponseReturnValue:
+    """Try a job again, now."""
+    service.decide_job(runtime(), actor(), job_id, "retry")
+    return pages.go(pages.back_to("/jobs"), "job_again")
+
+
+@bp.get("/jobs/<int:job_id>/move")
+@requires("routers:write")
+def ask_to_move(job_id: int) -> Response:
+    """Which router should do it instead."""
+    job, here, others = runtime().read(_where_to, job_id)
+    return pages.show("routers/move.html", job=job, here=here, others=others)
+
+
+@bp.post("/jobs/<int:job_id>/move")
+@requires("routers:write")
+def move_job(job_id: int) -> ResponseReturnValue:
+    """Hand a job to another router of the same site."""
+    service.decide_job(runtime(), actor(), job_id, "move", int(request.form.get("router_id", "0") or 0))
+    return pages.go("/jobs", "job_moved")
+
+
+@bp.get("/jobs/<int:job_id>/give-up")
+@requires("routers:write")
+def ask_to_give_up(job_id: int) -> Response:
+    """What giving up means."""
+    runtime().read(queries.get_job, actor(), job_id)
+    return pages.show(
+        "question.html",
+        question=_("Give this work up?"),
+        facts=[
+            _("It is not tried any more. What was promised to the guest or the cards stays as it is on the router.")
+        ],
+        verb=_("Give up"),
+        action=f"/jobs/{job_id}/give-up",
+        back="/jobs",
+        hidden={},
+        destroys=True,
+    )
+
+
+@bp.post("/jobs/<int:job_id>/give-up")
+@requires("routers:write")
+def give_up_job(job_id: int) -> ResponseReturnValue:
+    """Stop trying."""
+    service.decide_job(runtime(), actor(), job_id, "give_up")
+    return pages.go("/jobs", "job_given_up")
+
+
+def _where_to(db: Session, job_id: int) -> tuple[RouterJob, Router, list[Router]]:
+    job = queries.get_job(db, actor(), job_id)
+    here = queries.get_router(db, actor(), job.router_id)
+    of_site = queries.list_routers(db, actor(), PageRequest(MENU_MOST, None), here.site_id)
+    return job, here, [router for router in of_site if router.id != here.id]
+
+
+# Known devices
+
+
+@bp.get("/devices")
+@requires("devices:read")
+def list_devices() -> Response:
+    """Devices that are online without a card, and those that never are."""
+    return _devices_page(Form({"standing": "trusted"}))
+
+
+@bp.post("/devices")
+@requires("devices:write")
+def set_device() -> ResponseReturnValue:
+    """Trust or block a device."""
+    try:
+        sent = {name: request.form.get(name, "").strip() for name in ("mac", "standing", "note")}
+        wanted = parse(DeviceIn, sent | {"site_id": _site_id()})
+        service.set_device(runtime(), actor(), wanted.site_id, wanted.mac, wanted.standing, wanted.note)
+    except Problem as problem:
+        return _devices_page(typed(problem), problem.status)
+    return pages.go(f"/devices?site_id={_site_id() or ''}", "device_saved")
+
+
+@bp.post("/devices/<mac>/forget")
+@requires("devices:write")
+def forget_device(mac: str) -> ResponseReturnValue:
+    """Treat a device like any other again."""
+    service.set_device(runtime(), actor(), _site_id(), mac, None, "")
+    return pages.go(f"/devices?site_id={_site_id() or ''}", "device_forgotten")
+
+
+def _devices_page(form: Form, status: int = 200) -> Response:
+    site_id = _site_id()
+    known = runtime().read(lambda db: list(devices.known(db, site_id))) if site_id else []
+    return pages.show("routers/devices.html", status=status, form=form, known=known, site_id=site_id)
+
+
+def _site_id() -> int | None:
+    """The site that is meant: the one named, else the reader's first."""
+    asked = request.form.get("site_id", "")
+    wanted = int(asked) if asked.isdigit() else whole_number("site_id", 0, 2**53, least=0)
+    sites = runtime().read(own_sites, actor())
+    return next((site.id for site in sites if site.id == wanted), None) or next((site.id for site in sites), None)

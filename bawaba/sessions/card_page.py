@@ -1,0 +1,102 @@
+"""The page of one card: its code, how it stands, what is left, and who used it when."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from bawaba.accounts.queries import usernames
+from bawaba.routers import cards as held
+from bawaba.sessions import queries, rules, service
+from bawaba.sessions.ending import LIVE
+from bawaba.sessions.web import lines
+from bawaba.vouchers import claiming, making
+from bawaba.vouchers.models import Batch
+from bawaba.vouchers.queries import get_card
+from bawaba.vouchers.rules import end_as_used, status_at
+from bawaba.web import language, pages
+from bawaba.web.guard import actor, requires, runtime
+from bawaba.web.language import translate as _
+from bawaba.web.paging import page_of, page_request
+
+bp = APIBlueprint("card_page", __name__, enable_openapi=False)
+
+pages.say(
+    card_disabled="The card is switched off. Whoever was online by it is offline.",
+    card_enabled="The card works again, as it did before.",
+)
+
+
+@bp.get("/cards/<int:voucher_id>")
+@requires("vouchers:read")
+def show_card(voucher_id: int) -> Response:
+    """One card and its sessions."""
+    rt, page = runtime(), page_request()
+
+    def read(db: Session) -> dict[str, Any]:
+        voucher, version = get_card(db, actor(), voucher_id)
+        now = rt.clock.now()
+        facts = claiming.LOOK_BY_ID.first(db, id=voucher.id)
+        rows = queries.list_sessions(db, actor(), page, voucher_id=voucher.id)
+        return {
+            "card": voucher,
+            "version": version,
+            "status": status_at(voucher, now),
+            "left": rules.left_on(facts, end_as_used(facts, now), LIVE.all(db, voucher_id=voucher.id), now),
+            "batch": db.get(Batch, voucher.batch_id) if voucher.batch_id else None,
+            "made_by": usernames(db, [voucher.created_by] if voucher.created_by else []).get(voucher.created_by or 0),
+            "sync": held.sync_states(db, [voucher.id]).get(voucher.id),
+            "page": page_of(lines(db, rows), page, lambda line: line.session.id),
+        }
+
+    found = rt.read(read)
+    link = None
+    if actor().may("vouchers:codes"):
+        link = f"{rt.config.portal_url}/c/{making.open_code(rt.keyring, found['card'])}"
+    return pages.show("sessions/card.html", "sessions/_card.html", link=link, **found)
+
+
+@bp.get("/cards/<int:voucher_id>/disable")
+@requires("vouchers:disable")
+def ask_to_disable(voucher_id: int) -> Response:
+    """What switching a card off means."""
+
+    def read(db: Session) -> tuple[str, int]:
+        voucher, _version = get_card(db, actor(), voucher_id)
+        return voucher.serial, len(LIVE.all(db, voucher_id=voucher.id))
+
+    serial, online = runtime().read(read)
+    facts = [_("Its code is refused from now on. You can switch it on again, and it will stand as before.")]
+    if online:
+        facts.insert(0, language.translate_count("%(count)s device is online by it and will be cut off.",
+                                                 "%(count)s devices are online by it and will be cut off.", online))  # fmt: skip
+    return pages.show(
+        "question.html",
+        question=_("Switch card %(serial)s off?", serial=f"\u2066{serial}\u2069"),
+        facts=facts,
+        verb=_("Switch off"),
+        action=f"/cards/{voucher_id}/disable",
+        back=f"/cards/{voucher_id}",
+        hidden={},
+        destroys=True,
+    )
+
+
+@bp.post("/cards/<int:voucher_id>/disable")
+@requires("vouchers:disable")
+def disable_card(voucher_id: int) -> ResponseReturnValue:
+    """Switch a card off, and cut off whoever is online by it."""
+    service.set_disabled(runtime(), actor(), voucher_id, True)
+    return pages.go(f"/cards/{voucher_id}", "card_disabled")
+
+
+@bp.post("/cards/<int:voucher_id>/enable")
+@requires("vouchers:disable")
+def enable_card(voucher_id: int) -> ResponseReturnValue:
+    """Switch a card on again."""
+    service.set_disabled(runtime(), actor(), voucher_id, False)
+    return pages.go(f"/cards/{voucher_id}", "card_enabled")

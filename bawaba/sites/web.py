@@ -1,0 +1,161 @@
+"""The page of a site's settings; and, for all templates, money and times as they are at a site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from apiflask import APIBlueprint
+from babel.numbers import get_currency_name
+from flask import Response, g, request
+from flask.typing import ResponseReturnValue
+
+from bawaba.core.errors import Problem
+from bawaba.sites import rules, service
+from bawaba.sites.models import Site
+from bawaba.sites.schemas import SiteChange, SiteIn
+from bawaba.web import guard, language, pages
+from bawaba.web.forms import Form, typed
+from bawaba.web.guard import actor, requires, runtime
+from bawaba.web.input import parse, whole_number
+
+bp = APIBlueprint("sites_pages", __name__, enable_openapi=False)
+MAY_BE_EMPTY = frozenset({"wifi_name", "support"})
+OFTEN_USED = ("YER", "SYP", "IQD", "SAR", "EGP", "JOD", "SDG", "LYD", "USD", "EUR")
+NO_PLACES = ("Etc/", "US/", "Brazil/", "Canada/", "Chile/", "Mexico/", "SystemV/")
+
+pages.say(site_saved="The settings are saved.", site_added="The site is added.")
+
+
+@bp.app_context_processor
+def about_the_sites() -> dict[str, Any]:
+    """What any template may say about the reader's sites."""
+    return {
+        "my_sites": my_sites,
+        "place": my_sites()[0].name if guard.caller() and my_sites() else "",
+        "site_name": site_name,
+        "site_options": lambda: [(site.id, site.name) for site in my_sites()],
+        "price_at": price_at,
+        "time_at": time_at,
+        "day_at": day_at,
+        "is_past": lambda at: at is not None and at <= runtime().clock.now(),
+        "seconds_to": lambda at: max(0.0, (at - runtime().clock.now()).total_seconds()),
+        "seconds_since": lambda at: max(0.0, (runtime().clock.now() - at).total_seconds()),
+    }
+
+
+def my_sites() -> Sequence[Site]:
+    """The sites that the reader sees, read once a request."""
+    if "sites" not in g:
+        g.sites = runtime().read(service.own_sites, actor())
+    found: Sequence[Site] = g.sites
+    return found
+
+
+def site_name(site_id: int) -> str:
+    """The name of one of the reader's sites."""
+    site = _site(site_id)
+    return site.name if site else ""
+
+
+def price_at(site_id: int, minor: int, currency: str) -> str:
+    """An amount with the decimals that the site writes."""
+    site = _site(site_id)
+    decimals = (
+        rules.decimals_for(currency, site.currency, site.currency_decimals) if site else rules.usual_decimals(currency)
+    )
+    return language.money(minor, currency, decimals)
+
+
+def time_at(site_id: int | None, at: datetime | None) -> str:
+    """A time on the site's clock: of today only the time of day, else with its date."""
+    if at is None:
+        return "—"
+    zone = _zone(site_id)
+    is_today = at.astimezone(ZoneInfo(zone)).date() == runtime().clock.now().astimezone(ZoneInfo(zone)).date()
+    return language.clock_time(at, zone) if is_today else language.moment(at, zone)
+
+
+def day_at(site_id: int | None, at: datetime | None) -> str:
+    """A time on the site's clock, always with its date."""
+    return language.moment(at, _zone(site_id)) if at is not None else "—"
+
+
+@bp.get("/site")
+@requires("sites:write")
+def show_site() -> ResponseReturnValue:
+    """A site's settings; without a site, the form of the first one."""
+    site_id = whole_number("site_id", 0, 2**53, least=0)
+    site = _site(site_id) if site_id else next(iter(my_sites()), None)
+    if site is None:
+        return pages.go("/site/new")
+    return _form(site, Form({name: getattr(site, name) for name in SiteIn.model_fields}))
+
+
+@bp.post("/site/<int:site_id>")
+@requires("sites:write")
+def save_site(site_id: int) -> ResponseReturnValue:
+    """Change a site."""
+    site = runtime().read(service.get_site, actor(), site_id)
+    try:
+        changes = parse(SiteChange, _sent()).changes()
+        service.change_site(runtime(), actor(), site_id, changes)
+    except Problem as problem:
+        return _form(site, typed(problem), problem.status)
+    return pages.go(f"/site?site_id={site_id}", "site_saved")
+
+
+@bp.get("/site/new")
+@requires("sites:write")
+def new_site() -> Response:
+    """The form of a new site."""
+    usual = {name: field.default for name, field in SiteIn.model_fields.items() if not field.is_required()}
+    usual |= {"time_zone": "Asia/Aden", "currency": "YER", "language": language.current()}
+    return _form(None, Form(usual))
+
+
+@bp.post("/site/new")
+@requires("sites:write")
+def add_site() -> ResponseReturnValue:
+    """Add a site."""
+    try:
+        site = service.add_site(runtime(), actor(), parse(SiteIn, _sent()).model_dump())
+    except Problem as problem:
+        return _form(None, typed(problem), problem.status)
+    return pages.go(f"/site?site_id={site.id}", "site_added")
+
+
+def _sent() -> dict[str, str]:
+    """The fields of the form; an empty one means "none" where that may be, else that it was left out."""
+    sent = {name: request.form[name].strip() for name in SiteIn.model_fields if name in request.form}
+    return {name: text for name, text in sent.items() if text or name in MAY_BE_EMPTY}
+
+
+def _form(site: Site | None, form: Form, status: int = 200) -> Response:
+    return pages.show(
+        "sites/site.html", status=status, site=site, form=form, time_zones=_time_zones(), currencies=_currencies()
+    )
+
+
+def _time_zones() -> list[tuple[str, str]]:
+    places = [name for name in rules.time_zones() if "/" in name and not name.startswith(NO_PLACES)]
+    return [(name, name.replace("_", " ")) for name in sorted([*places, "UTC"])]
+
+
+def _currencies() -> list[tuple[str, str]]:
+    first = [code for code in OFTEN_USED if code in rules.currencies()]
+    rest = sorted(rules.currencies() - set(first))
+    locale = language.locale(language.current())
+    return [(code, f"{code} · {get_currency_name(code, locale=locale)}") for code in [*first, *rest]]
+
+
+def _site(site_id: int) -> Site | None:
+    return next((site for site in my_sites() if site.id == site_id), None)
+
+
+def _zone(site_id: int | None) -> str:
+    """A site's time zone; for what belongs to no site, that of the reader's first one."""
+    site = _site(site_id) if site_id is not None else next(iter(my_sites()), None)
+    return site.time_zone if site else "UTC"

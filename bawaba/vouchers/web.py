@@ -1,0 +1,261 @@
+"""The pages of cards and batches: make them, watch them grow, print them, find them again."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, get_args
+from zoneinfo import ZoneInfo
+
+from apiflask import APIBlueprint
+from flask import Response, request
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from bawaba.accounts.idempotency import KeyTaken, Once
+from bawaba.accounts.queries import usernames
+from bawaba.core.errors import Invalid, Problem
+from bawaba.plans.models import Plan, PlanVersion
+from bawaba.plans.service import PlanNow, get_plan, list_plans
+from bawaba.routers import cards as held
+from bawaba.sites.models import Site
+from bawaba.sites.service import get_site
+from bawaba.vouchers import codes, making, queries, rules
+from bawaba.vouchers.models import Batch, PrintRun, Voucher
+from bawaba.vouchers.schemas import BulkIn, VoucherIn
+from bawaba.web import pages
+from bawaba.web.forms import Form, amount, plain_number, typed
+from bawaba.web.guard import actor, requires, runtime
+from bawaba.web.input import parse, whole_number
+from bawaba.web.language import translate as _
+from bawaba.web.paging import Page, PageRequest, page_of, page_request
+
+bp = APIBlueprint("vouchers_pages", __name__, enable_openapi=False)
+QUANTITIES = (1, 24, 40, 100, 500, 1000)
+PLANS_MOST = 200
+FIRST_CARDS = 10
+WORRYING_A_YEAR = 1.0
+EXAMPLES = {"digits": "4821-0937-5561", "letters": "7KX2M-Q9RTW"}
+
+pages.say(
+    card_made="The card is ready.",
+    ordered_already=pages.Said("These cards were ordered already: here they are.", "good"),
+)
+
+
+@bp.app_context_processor
+def about_cards() -> dict[str, Any]:
+    """Any template may say how a card stands."""
+    return {
+        "card_status": lambda voucher: rules.status_at(voucher, runtime().clock.now()),
+        "card_code": shown_code,
+        "batch_label": lambda batch: f"B{batch.number:03d}",
+        "serial_of": rules.serial_of,
+    }
+
+
+def shown_code(voucher: Voucher) -> str:
+    """A card's code as it is printed; for those who may not read codes, only its end."""
+    code = making.open_code(runtime().keyring, voucher)
+    return codes.grouped(code) if actor().may("vouchers:codes") else rules.masked(code)
+
+
+@bp.get("/cards/new")
+@requires("vouchers:create")
+def new_cards() -> Response:
+    """The form: which plan, how many, what codes."""
+    plans = _plans()
+    chosen = request.args.get("plan_id") or (str(plans[0][0].id) if plans else "")
+    return _form(plans, Form({"plan_id": chosen, "quantity": "40", "once": secrets.token_urlsafe(16)}))
+
+
+@bp.post("/cards/new")
+@requires("vouchers:create")
+def make_cards() -> ResponseReturnValue:
+    """Make one card at once, or order a batch."""
+    try:
+        return _make(*_asked_plan())
+    except KeyTaken:
+        return pages.go("/batches", "ordered_already")
+    except Problem as problem:
+        return _form(_plans(), typed(problem), problem.status)
+
+
+def _make(plan: Plan, site: Site) -> ResponseReturnValue:
+    sent = {name: request.form.get(name, "").strip() for name in ("code_style", "prefix", "note")}
+    order: dict[str, Any] = {name: text for name, text in sent.items() if text} | {"plan_id": plan.id}
+    quantity = plain_number(request.form.get("quantity", ""))
+    ends_at = _local_time("ends_at", site)
+    if quantity == "1" and not sent["prefix"]:
+        card = parse(VoucherIn, order | {"ends_at": ends_at})
+        wanted = making.CardOrder(card.plan_id, card.code_style, card.ends_at, card.note)
+        voucher, _version = making.make_card(runtime(), actor(), wanted, _once())
+        return pages.go(f"/cards/{voucher.id}", "card_made")
+    if ends_at is not None:
+        raise Invalid(fields={"ends_at": [_("Only a single card can have a fixed end.")]})
+    price = amount("price_minor", 10**site.currency_decimals)
+    bulk = parse(BulkIn, order | {"quantity": quantity, "price_minor": price})
+    batch = making.order_batch(runtime(), actor(), making.BatchOrder(**bulk.model_dump()), _once())
+    return pages.go(f"/batches/{batch.id}")
+
+
+@bp.get("/cards/odds")
+@requires("vouchers:create")
+def odds() -> Response:
+    """How the cards of the form would stand against guessing: a piece of its page."""
+    return pages.show("vouchers/_odds.html", **_odds(request.args))
+
+
+@bp.get("/batches")
+@requires("vouchers:read")
+def list_batches() -> Response:
+    """Batches, newest first."""
+    page = page_request()
+
+    def read(db: Session) -> list[tuple[Batch, PlanVersion, str]]:
+        return queries.with_plans(db, queries.list_batches(db, actor(), page))
+
+    rows = page_of(runtime().read(read), page, lambda row: row[0].id)
+    is_making = any(batch.state == "making" for batch, _version, _sync in rows.items)
+    return pages.show("vouchers/batches.html", "vouchers/_batches.html", page=rows, is_making=is_making)
+
+
+@bp.get("/batches/<int:batch_id>")
+@requires("vouchers:read")
+def show_batch(batch_id: int) -> Response:
+    """A batch: how far it is; once it is ready, its cards and how to print them."""
+
+    def read(db: Session) -> dict[str, Any]:
+        batch = queries.get_batch(db, actor(), batch_id)
+        ((_batch, version, sync),) = queries.with_plans(db, [batch])
+        ready = batch.state == "ready"
+        return {
+            "batch": batch,
+            "version": version,
+            "sync": sync,
+            "standing": queries.standing_of_batch(db, batch, runtime().clock.now()),
+            "cards": queries.batch_cards(db, batch.id, 0, batch.quantity, FIRST_CARDS) if ready else [],
+            "journal": _journal(db, batch),
+        }
+
+    return pages.show("vouchers/batch.html", "vouchers/_batch.html", layouts=_layouts(), **runtime().read(read))
+
+
+def _journal(db: Session, batch: Batch) -> list[tuple[PrintRun, str]]:
+    runs = queries.print_journal(db, batch.id)
+    names = usernames(db, {run.printed_by for run in runs if run.printed_by is not None})
+    return [(run, names.get(run.printed_by or 0, "")) for run in runs]
+
+
+@bp.get("/cards")
+@requires("vouchers:read")
+def list_cards() -> Response:
+    """Cards: found by serial or code, by how they stand, by batch."""
+    page, status, q = page_request(), request.args.get("status"), request.args.get("q", "")[:64].strip()
+    status = status if status in queries.STATUSES else None
+    batch_id = whole_number("batch_id", 0, 2**53, least=0) or None
+
+    def read(db: Session) -> tuple[list[queries.Card], dict[int, str], Batch | None]:
+        rows = _cards(db, page, status, q, batch_id)
+        batch = queries.get_batch(db, actor(), batch_id) if batch_id else None
+        return rows, held.sync_states(db, [voucher.id for voucher, _version in rows]), batch
+
+    rows, syncs, batch = runtime().read(read)
+    found: Page[queries.Card] = page_of(rows, page, lambda row: row[0].id)
+    return pages.show(
+        "vouchers/cards.html", page=found, syncs=syncs, batch=batch, status=status, q=q, statuses=queries.STATUSES
+    )
+
+
+def _layouts() -> list[tuple[str, str, str]]:
+    """The papers that cards are printed on: key, name, what fits."""
+    a_page = _("A4, %(count)s cards a page")
+    return [
+        ("a4-3x8", _("Large"), a_page % {"count": 24}),
+        ("a4-4x10", _("Medium"), a_page % {"count": 40}),
+        ("a4-5x13", _("Small"), a_page % {"count": 65}),
+        ("roll-80", _("Receipt roll 80 mm"), _("One below the other")),
+        ("roll-58", _("Receipt roll 58 mm"), _("One below the other")),
+    ]
+
+
+def _cards(db: Session, page: PageRequest, status: str | None, q: str, batch_id: int | None) -> list[queries.Card]:
+    rt = runtime()
+    return queries.list_cards(
+        db, actor(), page, rt.clock.now(), keyring=rt.keyring, batch_id=batch_id, status=status, q=q
+    )
+
+
+def _plans() -> Sequence[PlanNow]:
+    return runtime().read(list_plans, actor(), PageRequest(PLANS_MOST, None))[:PLANS_MOST]
+
+
+def _form(plans: Sequence[PlanNow], form: Form, status: int = 200) -> Response:
+    facts = _odds({"plan_id": form.value("plan_id"), "quantity": form.value("quantity")}) if plans else {}
+    return pages.show(
+        "vouchers/make.html",
+        status=status,
+        form=form,
+        plans=plans,
+        quantities=QUANTITIES,
+        examples=EXAMPLES,
+        usual_style=making.default_style(facts["site"]) if facts else "digits",
+        has_more=any(form.value(name) or form.fault(name) for name in ("prefix", "note", "price_minor", "ends_at")),
+        **facts,
+    )
+
+
+def _odds(asked: Any) -> dict[str, Any]:
+    """The odds of what stands in the form, however unfinished it is."""
+    quantity = plain_number(str(asked.get("quantity") or ""))
+    count = min(int(quantity), 100_000) if quantity.isascii() and quantity.isdigit() else 0
+    plan_id = str(asked.get("plan_id") or "")
+
+    def read(db: Session) -> dict[str, Any]:
+        plan, version = get_plan(db, actor(), int(plan_id) if plan_id.isdigit() else 0)
+        site = get_site(db, actor(), plan.site_id)
+        style = asked.get("code_style") or making.default_style(site)
+        style = style if style in get_args(codes.Style) else "digits"
+        facts = queries.odds_for(db, actor(), site.id, style, count)
+        return {
+            "odds": facts,
+            "site": site,
+            "total_minor": count * version.price_minor,
+            "count": count,
+            "version": version,
+        }
+
+    try:
+        return runtime().read(read)
+    except Problem:
+        return {}
+
+
+def _asked_plan() -> tuple[Plan, Site]:
+    plan_id = request.form.get("plan_id", "")
+    if not plan_id.isdigit():
+        raise Invalid(fields={"plan_id": [_("Choose one from the list.")]})
+    plan, _version = runtime().read(get_plan, actor(), int(plan_id))
+    return plan, runtime().read(get_site, actor(), plan.site_id)
+
+
+def _local_time(name: str, site: Site) -> datetime | None:
+    """A time from a date-and-time field, which is on the site's clock."""
+    text = request.form.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(site.time_zone))
+    except ValueError as error:
+        raise Invalid(fields={name: [_("Write a date and time.")]}) from error
+
+
+def _once() -> Once | None:
+    """The key that this form was given, so that a second click or a reload orders nothing twice."""
+    key, user_id = request.form.get("once", "")[:64], actor().user_id
+    if not key or user_id is None:
+        return None
+    sent = "&".join(f"{name}={value}" for name, value in sorted(request.form.items()))
+    return Once(user_id, f"form-{key}", hashlib.sha256(sent.encode()).digest(), runtime().clock.now())
