@@ -35,6 +35,7 @@ RETRY_WAIT_S = (0.1, 0.5)
 STEP_DEADLINE_S = 30.0
 BUSY_TIMEOUT_MS = 5000
 POOL_SIZE = 10
+WRITER_CACHE_KIB, READER_CACHE_KIB = 16_000, 2_000  # the kernel caches the file for all of them
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 LOST_STATES = ("08", "57P")  # connection exceptions; admin shutdown, crash, starting up (PostgreSQL, appendix A)
@@ -249,7 +250,7 @@ def _sqlite_engine(url: str, *, single: bool = False) -> Engine:
             "synchronous=FULL",
             "foreign_keys=ON",
             "temp_store=MEMORY",
-            "cache_size=-16000",
+            f"cache_size=-{WRITER_CACHE_KIB if single else READER_CACHE_KIB}",
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             "journal_size_limit=67108864",
         ):
