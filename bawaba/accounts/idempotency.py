@@ -123,7 +123,7 @@ def _once_of_request() -> Once | None:
     if key is None:
         return None
     if not (0 < len(key) <= KEY_MOST and key.isascii() and key.isprintable()):
-        raise field_fault(HEADER, f"must be 1 to {KEY_MOST} printable characters")
+        raise field_fault(HEADER, "must be 1 to 128 printable characters")
     user_id = actor().user_id
     assert user_id is not None
     return Once(user_id, key, _request_digest(), runtime().clock.now())

@@ -35,8 +35,8 @@ def make_key(
     Raises `Invalid` for permissions that the owner does not have.
     """
     given = sorted(actor.permissions if permissions is None else set(permissions))
-    if missing := [name for name in given if not actor.may(name)]:
-        raise field_fault("permissions", f"you do not have {', '.join(missing)}")
+    if not actor.permissions.issuperset(given):
+        raise field_fault("permissions", "you do not have all of these yourself")
     secret = PREFIX + secrets.token_urlsafe(32)
     key = rt.transact(_make, actor, name, given, digest_of(rt.keyring, secret), rt.clock.now(), once)
     return key, secret

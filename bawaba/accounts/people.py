@@ -214,8 +214,8 @@ def _chosen_sites(db: Session, role: str, site_ids: Sequence[int] | None) -> lis
     """The sites to give: those named, else the only one. Raises `Invalid` when one is not there or must be chosen."""
     there = list(db.scalars(select(SITES.c.id)))
     if site_ids is not None:
-        if missing := [site_id for site_id in site_ids if site_id not in there]:
-            raise field_fault("site_ids", f"there is no site {missing[0]}")
+        if not set(site_ids) <= set(there):
+            raise field_fault("site_ids", "one of these sites is not there")
         return sorted(set(site_ids))
     if len(there) > 1 and not roles.sees_every_site(role):
         raise field_fault("site_ids", "choose the sites where this person works")
@@ -240,7 +240,7 @@ def checked_name(name: str) -> str:
 def check_password(password: str, username: str, field: str = "password") -> None:
     """Refuse a password that is too short or too easy (`Invalid`)."""
     if not passwords.LEAST <= len(password) <= passwords.MOST:
-        raise field_fault(field, f"must have {passwords.LEAST} to {passwords.MOST} characters")
+        raise field_fault(field, "must have 8 to 256 characters")
     if fault := rules.password_fault(password, username):
         raise field_fault(field, fault)
 
@@ -258,7 +258,7 @@ def _set_language(db: Session, user_id: int | None, language: str) -> None:
 def checked_language(language: str) -> str:
     """A language that there is a catalogue for. Raises `Invalid`."""
     if language not in languages():
-        raise field_fault("language", f"must be one of {', '.join(languages())}")
+        raise field_fault("language", "is not a language that Bawaba speaks")
     return language
 
 

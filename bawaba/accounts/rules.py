@@ -21,7 +21,7 @@ def fold_username(name: str) -> str:
 def username_fault(name: str) -> str | None:
     """Why a folded name cannot be taken, or None."""
     if not 1 <= len(name) <= USERNAME_MOST:
-        return f"must have 1 to {USERNAME_MOST} characters"
+        return "must have 1 to 60 characters"
     if not all(letter.isalnum() or unicodedata.combining(letter) or letter in USERNAME_MARKS for letter in name):
         return "may have letters, digits and . _ - @ + only"
     return None
