@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy.orm import Session
@@ -22,14 +23,16 @@ from bawaba.core.runtime import Runtime
 from bawaba.plans.models import PlanVersion
 from bawaba.plans.words import plan_words
 from bawaba.sites.models import Site
-from bawaba.vouchers import csv_export, making, qr, queries, rules
+from bawaba.vouchers import making, qr, queries, rules
 from bawaba.vouchers.card_store import CardNotStoredError
 from bawaba.vouchers.errors import NoSuchCards
 from bawaba.vouchers.models import Batch, PrintRun, Voucher
-from bawaba.vouchers.picture import card_picture
-from bawaba.vouchers.sheets import LAYOUTS, PrintCard, SheetJob, card_line, job_line
 from bawaba.web.language import moment, money
 from bawaba.web.messages import say
+
+if TYPE_CHECKING:  # imported where they are needed: most processes never print
+    from bawaba.vouchers.csv_export import CsvCard
+    from bawaba.vouchers.sheets import PrintCard, SheetJob
 
 log = structlog.get_logger(__name__)
 STRETCH = 500
@@ -78,6 +81,8 @@ class MadeFile:
 
 def print_sheet(rt: Runtime, actor: Actor, order: SheetOrder) -> MadeFile:
     """Set the cards of a batch on paper. Raises `NoSuchCards` for a range that holds none."""
+    from bawaba.vouchers.sheets import LAYOUTS
+
     if order.layout not in LAYOUTS:
         raise field_fault("layout", f"must be one of {', '.join(LAYOUTS)}")
     batch, version, site, first, last = rt.read(_what_to_print, actor, order)
@@ -105,6 +110,8 @@ def sheet_job(
     rt: Runtime, batch: Batch | None, version: PlanVersion, site: Site, layout: str, language: str, cards: int
 ) -> SheetJob:
     """What all cards of a sheet have in common."""
+    from bawaba.vouchers.sheets import SheetJob
+
     price_minor = batch.price_minor if batch else version.price_minor
     expires = rules.unused_until(version, batch.created_at if batch else rt.clock.now())
     return SheetJob(
@@ -131,6 +138,8 @@ def batch_label(batch: Batch) -> str:
 
 def _set_in_child(rt: Runtime, batch: Batch, job: SheetJob, first: int, last: int, path: Path) -> None:
     """A process of its own sets the sheet, so that ours stays small; codes go to it through a pipe only."""
+    from bawaba.vouchers.sheets import card_line, job_line
+
     command = [sys.executable, "-m", "bawaba.vouchers.sheets", "--out", str(path)]
     with tempfile.TemporaryFile() as said, subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said) as child:
         assert child.stdin is not None
@@ -160,6 +169,8 @@ def _set_in_child(rt: Runtime, batch: Batch, job: SheetJob, first: int, last: in
 
 def print_cards(rt: Runtime, batch: Batch, first: int, last: int) -> Iterator[PrintCard]:
     """The cards of a range in their order, a few hundred in memory at a time."""
+    from bawaba.vouchers.sheets import PrintCard
+
     number = first - 1
     while number < last:
         stretch = rt.read(queries.batch_cards, batch.id, number, last, STRETCH)
@@ -199,6 +210,9 @@ def picture(rt: Runtime, actor: Actor, voucher_id: int, language: str | None) ->
         batch = db.get(Batch, voucher.batch_id) if voucher.batch_id else None
         return voucher, version, db.get_one(Site, voucher.site_id), batch
 
+    from bawaba.vouchers.picture import card_picture
+    from bawaba.vouchers.sheets import PrintCard
+
     voucher, version, site, batch = rt.read(read)
     job = sheet_job(rt, batch, version, site, "a4-3x8", language or site.language, 1)
     card = PrintCard(voucher.serial, making.open_code(rt.keyring, voucher), matrix_of(rt, voucher))
@@ -207,10 +221,12 @@ def picture(rt: Runtime, actor: Actor, voucher_id: int, language: str | None) ->
 
 def export_csv(rt: Runtime, actor: Actor, batch_id: int, *, with_codes: bool) -> MadeFile:
     """A batch as a spreadsheet file; codes are masked for those who may not read them."""
+    from bawaba.vouchers import csv_export
+
     batch, version = rt.read(queries.get_ready_batch, actor, batch_id)
     now = rt.clock.now()
 
-    def rows() -> Iterator[csv_export.CsvCard]:
+    def rows() -> Iterator[CsvCard]:
         number = 0
         while stretch := rt.read(queries.batch_cards, batch.id, number, batch.quantity, STRETCH):
             for voucher in stretch:
