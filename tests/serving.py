@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ def serving(app: Any, **options: Any) -> Iterator[Served]:
     """Serve an ASGI application on a free port until the block ends."""
     settings = {**server_options(), "lifespan": "auto", "timeout_graceful_shutdown": 1, **options}
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, **settings))
-    thread = threading.Thread(target=server.run, daemon=True)
+    thread = threading.Thread(target=_run, args=[server], daemon=True)
     thread.start()
     while not server.started:
         if not thread.is_alive():
@@ -52,3 +52,8 @@ def serving(app: Any, **options: Any) -> Iterator[Served]:
         server.should_exit = True
         thread.join(10)
         assert not thread.is_alive(), "the server did not stop"
+
+
+def _run(server: uvicorn.Server) -> None:
+    with suppress(SystemExit):  # uvicorn's way to say that the start failed
+        server.run()

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from urllib.parse import urlsplit
 
+import structlog
+
 from bawaba.core.clock import Clock
 from bawaba.realtime.audience import Identity
 from bawaba.web.proxies import Caller, Proxies, Scope
@@ -14,6 +16,8 @@ AUTH_DEADLINE_S = 5.0
 FRAMES_AT_ONCE = 40
 FRAMES_A_SECOND = 4.0
 DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+log = structlog.get_logger(__name__)
 
 CookieCheck = Callable[[Scope], Awaitable[Identity | None]]
 TokenCheck = Callable[[str], Awaitable[Identity | None]]
@@ -38,18 +42,20 @@ class Entrance:
         self._cookie, self._token = authenticate_cookie, authenticate_token
         self._clock = clock
         self._public_origin = origin_of(public_url)
-        self.proxies = proxies
+        self._proxies = proxies
 
-    def is_foreign(self, caller: Caller) -> bool:
-        """Does the request come from a page of somebody else's?"""
+    def caller(self, scope: Scope) -> Caller | None:
+        """Who wants to connect; None when it is a page of somebody else's, which may not whatever it holds."""
+        caller = self._proxies.caller(scope)
         origin = said_origin(caller)
-        return bool(origin) and origin_of(origin) not in {origin_of(caller.origin), self._public_origin} - {""}
+        if origin and origin_of(origin) not in {origin_of(caller.origin), self._public_origin} - {""}:
+            log.warning("a foreign page was refused", path=scope["path"], address=caller.address, origin=origin[:100])
+            return None
+        return caller
 
     async def by_cookie(self, scope: Scope, caller: Caller) -> Identity | None:
-        """Who the browser's cookie speaks for."""
-        if not said_origin(caller) or self.is_foreign(caller):
-            return None
-        return self._still_valid(await self._cookie(scope))
+        """Who the browser's cookie speaks for; for nobody when no page of ours sent it."""
+        return self._still_valid(await self._cookie(scope)) if said_origin(caller) else None
 
     async def by_token(self, token: object) -> Identity | None:
         """Who the token speaks for."""

@@ -73,9 +73,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc] # it has no types
         self._tasks: set[asyncio.Future[Any]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        caller = self._entrance.proxies.caller(scope)
-        if self._entrance.is_foreign(caller):
-            log.warning("a foreign page was refused", path=scope["path"], address=caller.address)
+        caller = self._entrance.caller(scope)
+        if caller is None:
             await _forbid(scope, send)
             return
         scope = {**scope, "headers": caller.headers, "bawaba.caller": caller}

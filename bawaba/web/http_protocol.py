@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 MAX_HEAD_BYTES = 32 * 1024
 HEAD_DEADLINE_S = 15.0
@@ -63,12 +64,22 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.abort()
 
 
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Forgets a handshake once it was accepted, headers too: 4 KB for each socket that stays open."""
+
+    def start_keepalive(self) -> None:
+        self.request.headers.clear()  # the parser keeps the request itself
+        del self.request, self.response
+        self.scope["headers"] = []
+        super().start_keepalive()
+
+
 def server_options() -> dict[str, Any]:
     """The keyword arguments for `uvicorn.Config` that all of `bawaba.web` and `bawaba.realtime` count on."""
     return {
         "loop": "uvloop",
         "http": HttpProtocol,
-        "ws": "websockets-sansio",
+        "ws": WebSocketProtocol,
         "ws_max_size": 64 * 1024,
         "ws_per_message_deflate": False,  # each compressing socket holds more memory than all else of it
         "proxy_headers": False,  # bawaba.web.proxies decides whom to believe
