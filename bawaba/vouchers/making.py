@@ -87,7 +87,7 @@ def _make_card(
     version, site = get_current_version(db, actor, order.plan_id)
     style = order.code_style or default_style(site)
     number = _next(db, site.id, Site.singles_made)
-    row = _row(version, site.id, None, number, rules.single_serial(number), now, actor.user_id, version.price_minor)
+    row = card_row(version, site.id, None, number, rules.single_serial(number), now, actor.user_id, version.price_minor)
     row |= {"note": order.note, "ends_at": order.ends_at}
     row["over_at"] = rules.earliest(row["over_at"], order.ends_at)
     voucher_id = None
@@ -222,7 +222,7 @@ def add_group(
     free = [code for code in new if code.digest not in taken][:wanted]
     if len(free) < wanted:
         raise RuntimeError("too many of a group's codes exist already")
-    base = _row(version, batch.site_id, batch.id, 0, "", now, batch.ordered_by, batch.price_minor)
+    base = card_row(version, batch.site_id, batch.id, 0, "", now, batch.ordered_by, batch.price_minor)
     rows = [
         base
         | {
@@ -237,7 +237,7 @@ def add_group(
     return [code.text for code in free]
 
 
-def _row(
+def card_row(
     version: PlanVersion,
     site_id: int,
     batch_id: int | None,

@@ -1,0 +1,129 @@
+"""Redeeming over HTTP, beside the database's own floor and a Flask hello on the same server in the same run.
+
+    python -m benchmarks.redeem
+
+Budget (in-flight 16 and 64, SQLite FULL and PostgreSQL): at least 0.25 x a Flask hello, p99 <= 5 x p50; with two
+processes on PostgreSQL the aim is FreeRADIUS's 1,600 a second.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from bawaba.vouchers import making
+from benchmarks.hello import server
+from benchmarks.load import Result, request, run_once
+from benchmarks.product import Product, product
+
+CARDS = 3000
+IN_FLIGHT = (1, 16, 64)
+WARM_UP = 300
+
+
+def main() -> None:
+    """Print a line for each database and number of requests in flight."""
+    hello = {flight: measure_hello(flight) for flight in IN_FLIGHT}
+    for flight, result in hello.items():
+        print(f"Flask hello        {flight:3} in flight: {result}", flush=True)
+    for database, processes in (("sqlite", 1), ("postgresql", 1), ("postgresql", 2)):
+        with product(database, processes) as running:
+            floor = sql_floor(running)
+            print(f"{database}: floor of durable commits, 16 threads: {floor:,.0f}/s", flush=True)
+            for flight in IN_FLIGHT:
+                result = measure(running, flight)
+                ratio, spread = result.rate / hello[flight].rate, result.percentile(99) / result.percentile(50)
+                print(
+                    f"{database} x {processes}  {flight:3} in flight: {result}; {ratio:.2f} x hello, "
+                    f"{result.rate / floor:.2f} x floor, p99 = {spread:.1f} x p50",
+                    flush=True,
+                )
+
+
+def measure_hello(flight: int) -> Result:
+    """The same bridge and server, with nothing behind them."""
+    data = request("GET", "/")
+    with server("benchmarks.hello", "--serve", "Flask, bridge") as running:
+        run_once("127.0.0.1", running.port, lambda _: data, 2000, 16)
+        return run_once("127.0.0.1", running.port, lambda _: data, 10_000, flight)
+
+
+def measure(running: Product, flight: int) -> Result:
+    """Redeem fresh cards, each by a phone of its own."""
+    count = CARDS if flight > 1 else CARDS // 5
+    codes = cards(running, count + WARM_UP)
+    told: list[str] = []
+
+    def factory(number: int) -> bytes:
+        mac = ":".join(f"{number:012x}"[i : i + 2] for i in range(0, 12, 2)).replace("00:", "02:", 1)
+        body = json.dumps({"code": codes.pop(), "client_mac": mac, "client_ip": "10.77.0.9"}).encode()
+        return request("POST", "/api/voucher/redeem", headers={"Content-Type": "application/json"}, body=body)
+
+    def answered(number: int, status: int, body: bytes) -> None:
+        told.append(json.loads(body).get("status", "refused"))
+
+    run_once("127.0.0.1", running.port, factory, WARM_UP, flight)
+    if len(running.ports) == 1:
+        result = run_once("127.0.0.1", running.port, factory, count, flight, answered)
+    else:
+        result = over_all_ports(running, factory, count, flight)
+    if told and told.count("online") < len(told):
+        print(f"    of {len(told)}: { ({word: told.count(word) for word in sorted(set(told))}) }")
+    return result
+
+
+def over_all_ports(running: Product, factory: object, count: int, flight: int) -> Result:
+    """Half of the requests to each process, as a proxy would do it."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(len(running.ports)) as pool:
+        share = len(running.ports)
+        parts = list(
+            pool.map(
+                lambda port: run_once("127.0.0.1", port, factory, count // share, max(1, flight // share)),  # type: ignore[arg-type]
+                running.ports,
+            )
+        )
+    whole = Result(time.perf_counter() - began)
+    for part in parts:
+        whole.times_ms += part.times_ms
+        whole.statuses.update(part.statuses)
+        whole.broken += part.broken
+    return whole
+
+
+def cards(running: Product, count: int) -> list[str]:
+    """Fresh cards, straight into the database."""
+    rt, version = running.rt, running.cast.make_plan()
+    new = making.new_codes(rt, "digits", count, "")
+    base = making.card_row(version, running.cast.site.id, None, 0, "", rt.clock.now(), None, 100)
+    rows = [
+        base | {"code_digest": code.digest, "code_sealed": code.sealed, "number": n, "serial": f"X{version.id}-{n}"}
+        for n, code in enumerate(new)
+    ]
+    rt.transact(making.CARDS.run, rows)
+    return [code.text for code in new]
+
+
+def sql_floor(running: Product) -> float:
+    """Durable single-row commits a second, 16 threads, through the same `transact`."""
+
+    def one(number: int) -> None:
+        running.rt.transact(bump, number)
+
+    def bump(db: Session, number: int) -> None:
+        db.connection().exec_driver_sql(f"UPDATE voucher SET note = 'floor' WHERE id = {number}")
+
+    count = 2000
+    with ThreadPoolExecutor(16) as pool:
+        began = time.perf_counter()
+        list(pool.map(one, range(count)))
+    assert running.rt.read(lambda db: db.execute(text("SELECT 1")).scalar()) == 1
+    return count / (time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
