@@ -225,7 +225,8 @@ def _lost(error: BaseException) -> bool:
 
 
 def _run_step(connection: Connection, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-    db = Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False)
+    facts = {"raw": connection.connection.driver_connection, "sqlite": connection.dialect.name == "sqlite"}
+    db = Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False, info=facts)
     try:
         result = step(db, *args, **kwargs)
         if db.new or db.dirty or db.deleted:

@@ -1,6 +1,7 @@
 """SQL for the few hot paths: written once with :names, prepared for each driver, run without the layers between.
 
-Everything else uses SQLAlchemy.
+Everything else uses SQLAlchemy. The driver's connection comes with the step's `db` (`Database` puts it into `db.info`);
+what the step has added through the ORM must be flushed before a statement here is to see it.
 """
 
 from __future__ import annotations
@@ -42,12 +43,11 @@ class Statement:
         """Execute for many rows at once (prepared once; pipelined on PostgreSQL)."""
         if not rows:
             return
-        connection = db.connection()
-        raw: Any = connection.connection.driver_connection
-        if connection.dialect.name != "sqlite":
-            raw.cursor().executemany(self._postgresql, rows)
-        else:
+        raw = db.info["raw"]
+        if db.info["sqlite"]:
             raw.executemany(self._sqlite, [[_plain(row[name]) for name in self._names] for row in rows])
+        else:
+            raw.cursor().executemany(self._postgresql, rows)
 
     def first(self, db: Session, **values: Any) -> Any:
         """The first row, named by `columns`, or None."""
@@ -59,11 +59,10 @@ class Statement:
         return [self._shape(row) for row in self._execute(db, values).fetchall()]
 
     def _execute(self, db: Session, values: dict[str, Any]) -> Any:
-        connection = db.connection()
-        raw: Any = connection.connection.driver_connection
-        if connection.dialect.name != "sqlite":
-            return raw.execute(self._postgresql, values, prepare=True)
-        return raw.execute(self._sqlite, [_plain(values[name]) for name in self._names])
+        raw = db.info["raw"]
+        if db.info["sqlite"]:
+            return raw.execute(self._sqlite, [_plain(values[name]) for name in self._names])
+        return raw.execute(self._postgresql, values, prepare=True)
 
     def _shape(self, row: Any) -> Any:
         if self._time_places:
@@ -85,9 +84,8 @@ class BulkInsert:
 
     def run(self, db: Session, rows: Sequence[dict[str, Any]]) -> None:
         """Insert the rows. A duplicate raises the driver's IntegrityError and undoes them all."""
-        connection = db.connection()
-        raw: Any = connection.connection.driver_connection
-        if connection.dialect.name == "sqlite":
+        raw = db.info["raw"]
+        if db.info["sqlite"]:
             raw.executemany(self._insert, [[_plain(row[name]) for name in self._columns] for row in rows])
             return
         with raw.cursor() as cursor, cursor.copy(self._copy) as copy:

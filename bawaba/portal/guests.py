@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
-from functools import lru_cache
 
 from bawaba.core.errors import Invalid
 from bawaba.core.runtime import Runtime
-from bawaba.routers import queries
 from bawaba.routers.devices import canonical_mac
+from bawaba.routers.directory import Entry, directory
 from bawaba.routers.driver import Client, GatewayError
 from bawaba.routers.errors import RouterUnreachableNow
-from bawaba.routers.models import Router
 from bawaba.routers.part import part
 from bawaba.sessions.errors import UnknownDevice, UnknownPlace
 from bawaba.sessions.redeem import Guest
@@ -48,33 +45,15 @@ def identify(rt: Runtime, told: Told) -> Guest:
     return Guest(router.id, seen.mac, told.source_ip)
 
 
-def find_router(rt: Runtime, told: Told) -> Router | None:
+def find_router(rt: Runtime, told: Told) -> Entry | None:
     """The router that a redirect names, else the one whose network the request came from, else the only one."""
+    known = directory(rt)
     if told.router:
-        return rt.read(queries.find_for_guest, told.router)
-    behind = [router for router in rt.read(queries.with_networks) if in_network(router, told.source_ip)]
-    return behind[0] if behind else rt.read(queries.find_for_guest, None)
+        return known.named(told.router)
+    return known.behind(told.source_ip) or known.only()
 
 
-def in_network(router: Router, address: str) -> bool:
-    """Whether an address is one of a router's guests' (options `lan4` and `lan6`: networks like 10.77.0.0/24)."""
-    networks = [router.options.get("lan4"), router.options.get("lan6")]
-    try:
-        where = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(where in network for text in networks if text and (network := _network(str(text))) is not None)
-
-
-@lru_cache(256)
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
-
-
-def _believed(router: Router, told: Told) -> Guest:
+def _believed(router: Entry, told: Told) -> Guest:
     ip = told.client_ip or told.source_ip
     if not told.client_mac:
         return Guest(router.id, told.source_ip, ip)  # without a MAC the source address is the device

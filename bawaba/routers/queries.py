@@ -15,7 +15,7 @@ from bawaba.web.paging import PageRequest
 ROUTERS_MOST = 1000
 
 
-def visible(actor: Actor) -> Select[tuple[Router]]:
+def visible(actor: Actor) -> Select[Router]:
     """The routers of the sites that someone sees."""
     wanted = select(Router)
     return wanted if actor.site_ids is None else wanted.where(Router.site_id.in_(actor.site_ids))
@@ -37,21 +37,6 @@ def list_routers(db: Session, actor: Actor, page: PageRequest, site_id: int | No
     if page.after_id is not None:
         wanted = wanted.where(Router.id < page.after_id)
     return db.scalars(wanted.order_by(Router.id.desc()).limit(page.limit + 1)).all()
-
-
-def find_for_guest(db: Session, reference: str | None) -> Router | None:
-    """The router that a redirect names by id or name; the only one there is when it names none."""
-    if reference:
-        by = Router.id == int(reference) if reference.isdigit() and len(reference) < 16 else Router.name == reference
-        found = db.scalars(select(Router).where(by).limit(2)).all()
-    else:
-        found = db.scalars(select(Router).limit(2)).all()
-    return found[0] if len(found) == 1 else None
-
-
-def with_networks(db: Session) -> Sequence[Router]:
-    """Routers that could be behind a guest's address (those that say which networks are theirs)."""
-    return db.scalars(select(Router).where(Router.driver == "linux").limit(ROUTERS_MOST)).all()
 
 
 def has_sessions(db: Session, router_id: int) -> bool:
@@ -111,6 +96,6 @@ def trouble(db: Session, actor: Actor, most: int) -> tuple[int, int]:
     return count(RouterJob.state == "failed"), count(RouterJob.state == "open", RouterJob.last_error.is_not(None))
 
 
-def _jobs(actor: Actor) -> Select[tuple[RouterJob]]:
+def _jobs(actor: Actor) -> Select[RouterJob]:
     wanted = select(RouterJob).join(Router, Router.id == RouterJob.router_id)
     return wanted if actor.site_ids is None else wanted.where(Router.site_id.in_(actor.site_ids))

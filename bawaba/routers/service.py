@@ -14,6 +14,7 @@ from bawaba.core.actor import Actor
 from bawaba.core.errors import field_fault
 from bawaba.core.runtime import Runtime
 from bawaba.routers import devices, promises, queries
+from bawaba.routers.directory import directory
 from bawaba.routers.driver import GatewayError, Info
 from bawaba.routers.errors import JobIsDone, RouterInUse
 from bawaba.routers.events import RouterStatusChanged
@@ -31,6 +32,7 @@ def add_router(rt: Runtime, actor: Actor, facts: dict[str, Any]) -> Router:
     """Add a router to a site. It gets the site's device lists at once."""
     driver_class(facts["driver"])
     router = rt.transact(_add, rt, actor, facts, rt.clock.now())
+    directory(rt).forget()
     part(rt).wake()
     return router
 
@@ -64,6 +66,7 @@ def change_router(rt: Runtime, actor: Actor, router_id: int, changes: dict[str, 
     if "driver" in changes:
         driver_class(changes["driver"])
     router = rt.transact(_change, rt, actor, router_id, changes, rt.clock.now())
+    directory(rt).forget()
     rt.publish(status_event(router))
     part(rt).wake()
     return router
@@ -87,6 +90,7 @@ def _change(db: Session, rt: Runtime, actor: Actor, router_id: int, changes: dic
 def remove_router(rt: Runtime, actor: Actor, router_id: int) -> None:
     """Remove a router with its promised work. Raises `RouterInUse` while guests are online through it."""
     rt.transact(_remove, actor, router_id, rt.clock.now())
+    directory(rt).forget()
     part(rt).loop.submit(part(rt).links.forget(router_id))
 
 
