@@ -69,7 +69,7 @@ def measure_qr(made: list[str]) -> list[qr.QrMatrix]:
 def write_symbols(texts: list[str]) -> None:
     """What the QR writer itself takes, without turning its symbols into bits."""
     for text in texts:
-        create_barcode(text, BarcodeFormat.QRCode, ec_level="M")
+        create_barcode(text, BarcodeFormat.QRCode, ec_level="M", data_mask=0)
 
 
 def measure_store(matrices: list[qr.QrMatrix]) -> None:

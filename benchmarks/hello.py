@@ -4,18 +4,20 @@
     python -m benchmarks.hello --url http://127.0.0.1:5000/healthz --count 20000 --in-flight 16
 
 The server is a process of its own; the load generator shares the machine's cores with it. Where a2wsgi is installed it
-is measured too.
+is measured too, and the bridge over the standard library's thread pool always.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib.util
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -50,9 +52,23 @@ def application(name: str) -> Any:
         return bare
     if name == "Flask, a2wsgi":
         return importlib.import_module("a2wsgi").WSGIMiddleware(flask_hello(), workers=12)
-    from bawaba.web.bridge import WsgiBridge
+    from bawaba.web import bridge
 
-    return WsgiBridge(flask_hello())
+    if name == "Flask, executor":
+        vars(bridge)["Threads"] = Executor
+    return bridge.WsgiBridge(flask_hello())
+
+
+class Executor:
+    """What `bawaba.web.threads` would be on the standard library's pool, without its bound on who waits."""
+
+    full = all_busy = False
+
+    def __init__(self, count: int, queue_limit: int) -> None:
+        self._pool = ThreadPoolExecutor(count)
+
+    async def run(self, work: Any, argument: Any, receive: Any = None) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, argument)
 
 
 def serve(name: str, port: int) -> None:
@@ -114,14 +130,15 @@ def measure(name: str) -> dict[int, Result]:
 
 def compare() -> None:
     """Print the table."""
-    names = ["bare ASGI", "Flask, bridge"] + ["Flask, a2wsgi"] * (importlib.util.find_spec("a2wsgi") is not None)
+    names = ["bare ASGI", "Flask, bridge", "Flask, executor"]
+    names += ["Flask, a2wsgi"] * (importlib.util.find_spec("a2wsgi") is not None)
     floor: dict[int, Result] = {}
     for name in names:
         results = measure(name)
         floor = floor or results
         for flight, result in results.items():
             ratio = result.rate / floor[flight].rate
-            print(f"{name:14} {flight:3} in flight: {result}; {ratio:.2f} x bare ASGI", flush=True)
+            print(f"{name:15} {flight:3} in flight: {result}; {ratio:.2f} x bare ASGI", flush=True)
 
 
 def load(url: str, count: int, in_flight: int) -> None:

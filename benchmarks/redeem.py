@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from bawaba.vouchers import making
 from benchmarks.hello import server
 from benchmarks.load import Result, request, run_once
-from benchmarks.product import Product, product
+from tests.product import Product, product
 
 CARDS = 3000
 IN_FLIGHT = (1, 16, 64)

@@ -32,7 +32,8 @@ FAR = SystemClock().now() + timedelta(days=1)
 ADMIN_ROOMS, OPERATOR_ROOMS = frozenset({"admins", "operators"}), frozenset({"operators"})
 PEOPLE = {
     "hana": Identity(1, ADMIN_ROOMS, None, FAR),
-    "omar": Identity(2, OPERATOR_ROOMS, frozenset({1}), FAR),
+    "omar": Identity(2, OPERATOR_ROOMS, frozenset({1}), FAR, login_id=20),
+    "omar elsewhere": Identity(2, OPERATOR_ROOMS, frozenset({1}), FAR, login_id=21),
     "salem": Identity(3, OPERATOR_ROOMS, frozenset({2}), FAR),
 }
 

@@ -15,6 +15,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from bawaba.accounts.events import AccessChanged
 from bawaba.core.broadcast import ADMINS, OPERATORS, Audience, Broadcast
 from bawaba.realtime import entrance, throttle, ws
 from tests.realtime.conftest import House, until
@@ -172,12 +173,16 @@ def test_a_new_token_on_an_open_socket_prolongs_it(house: House) -> None:
         assert heard(omar)
 
 
-def test_a_person_s_sockets_can_be_ended(house: House) -> None:
-    with house.ws("omar") as omar, house.ws("hana") as hana:
-        house.realtime.hub.end_user(2)
+def test_who_loses_access_loses_the_socket(house: House) -> None:
+    with house.ws("omar") as omar, house.ws("omar elsewhere") as elsewhere, house.ws("hana") as hana:
+        house.rt.publish(AccessChanged(2, login_id=20))  # one of his sign-ins ended
         assert close_code(omar) == 4401
         house.rt.publish(router_status(1))
-        assert heard(hana)
+        assert heard(elsewhere)
+        house.rt.publish(AccessChanged(2))
+        assert close_code(elsewhere) == 4401
+        house.rt.publish(router_status(2))
+        assert [m["router_id"] for m in heard(hana)] == [1, 2]
 
 
 def test_frames_too_big_or_too_many_close(house: House) -> None:

@@ -23,7 +23,7 @@ from tests.services import free_port, running_postgres
 
 START_S = 20.0
 ADMIN = "hana"
-PASSWORD = "a-bench-password"
+PASSWORD = "a-long-password"
 
 
 @dataclass

@@ -1,0 +1,3 @@
+"""The cast for the tests of people."""
+
+from tests.staff import app, hana, omar, vera  # noqa: F401

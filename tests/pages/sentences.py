@@ -1,0 +1,72 @@
+"""Every sentence that a person may read, found in the templates and in the code."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+from jinja2.ext import babel_extract
+
+import bawaba
+from bawaba.accounts.people_web import ROLES
+from bawaba.routers.web import MAKES
+from bawaba.sessions.web import CAUSES
+from bawaba.web import pages
+from bawaba.web.forms import FAULTS
+from bawaba.web.messages import SENTENCES
+
+ROOT = Path(bawaba.__file__).parent
+TRANSLATES = {"_": 0, "translate": 0, "translate_count": 0, "ngettext": 0, "field_fault": 1}
+KEYWORDS: dict[str, str] = {}
+
+
+def sentences() -> set[str]:
+    """All of them, in English; of those with a plural, the singular."""
+    found = {text for _place, text in [*of_templates(), *of_code()]}
+    found |= set(SENTENCES.values()) | {said.text for said in pages.SAID.values()} | set(FAULTS.values())
+    found |= {text for words in ROLES.values() for text in words} | set(MAKES.values()) | set(CAUSES.values())
+    for title, links in pages.MENU:
+        found |= {title, *(link.text for link in links), *(link.short for link in links)}
+    return found - {""}
+
+
+def of_templates() -> Iterator[tuple[str, str]]:
+    """Sentences that templates say."""
+    for path in sorted(ROOT.glob("*/templates/*.html")):
+        with path.open("rb") as file:
+            for _line, _name, message, _comments in babel_extract(
+                file, ("_", "ngettext"), [], {"trim_blocks": "true", "encoding": "utf-8"}
+            ):
+                text = message[0] if isinstance(message, tuple) else message
+                if text:
+                    yield str(path.relative_to(ROOT)), text
+
+
+def of_code() -> Iterator[tuple[str, str]]:
+    """Sentences that the code translates or refuses with."""
+    for path in sorted(ROOT.glob("*/*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                for text in _of_call(node):
+                    yield str(path.relative_to(ROOT)), text
+
+
+def _of_call(call: ast.Call) -> Iterator[str]:
+    name = call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+    place = TRANSLATES.get(name)
+    if place is not None and len(call.args) > place:
+        argument = call.args[place]
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
+            yield argument.value
+
+
+def template_names() -> list[str]:
+    """Every template, by the name that it is rendered by."""
+    return [str(path.relative_to(ROOT)) for path in ROOT.glob("*/templates/*.html")]
+
+
+def undefined() -> type[jinja2.Undefined]:
+    """What a template may not use."""
+    return jinja2.StrictUndefined
