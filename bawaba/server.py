@@ -88,12 +88,16 @@ def _identity(caller: Caller | None) -> Identity | None:
     if caller is None or caller.actor.user_id is None or caller.expires_at is None:
         return None
     rooms = {ADMINS, OPERATORS} if caller.actor.role == "admin" else {OPERATORS}
-    return Identity(caller.actor.user_id, frozenset(rooms), caller.actor.site_ids, caller.expires_at)
+    return Identity(caller.actor.user_id, frozenset(rooms), caller.actor.site_ids, caller.expires_at, caller.login_id)
 
 
 def _greet(config: Config, password: str | None) -> None:
     """What a newcomer needs to see; the password is shown this once and is kept nowhere."""
-    click.echo(f"Bawaba is on http://{config.host}:{config.port}/dashboard  (guests: http://{config.host}:{config.port}/)")
+    click.echo(
+        f"Bawaba is on http://{config.host}:{config.port}/dashboard  (guests: http://{config.host}:{config.port}/)"
+    )
     if password is not None:
         click.echo(f"  user name: {config.admin_username}")
-        click.echo(f"  password:  {password}    (shown once: write it down; `bawaba user reset-password` makes a new one)")
+        click.echo(
+            f"  password:  {password}    (shown once: write it down; `bawaba user reset-password` makes a new one)"
+        )

@@ -36,8 +36,8 @@ class Outlet(Protocol):
         """Tell everybody that news were lost, and that they should read afresh."""
         ...
 
-    def end_user(self, user_id: int) -> None:
-        """Close what this person has open."""
+    def end_user(self, user_id: int, login_id: int | None) -> None:
+        """Close what this person has open, by one sign-in or by all."""
         ...
 
 
@@ -65,7 +65,7 @@ class Hub:
         self._hearers: dict[str, Callable[[dict[str, Any]], None]] = {
             "publish": self._hear_publish,
             "resync": lambda _: self.resync(),
-            "end_user": lambda fields: self._end_user(fields["user_id"]),
+            "end_user": lambda fields: self._end_user(fields["user_id"], fields["login_id"]),
         }
 
     def start(self) -> None:
@@ -95,9 +95,12 @@ class Hub:
         """Send a JSON object, with its `type`, to an audience here and in the other processes."""
         self.post(self._publish, Message(body, audience, urgent))
 
-    def end_user(self, user_id: int) -> None:
-        """Close all that a person has open, here and elsewhere: signed out, disabled, or allowed other things now."""
-        self.post(self._end_user_everywhere, user_id)
+    def end_user(self, user_id: int, login_id: int | None = None) -> None:
+        """Close what a person has open, here and elsewhere: signed out, disabled, or allowed other things now.
+
+        With `login_id` only what that one sign-in let in.
+        """
+        self.post(self._end_user_everywhere, user_id, login_id)
 
     def post(self, step: Callable[..., None], *args: Any) -> None:
         """Have the loop run something, from any thread. Steps that come close together cost it one wake-up."""
@@ -160,13 +163,13 @@ class Hub:
                 message.text = message.text or as_text(message.body)
                 outlet.deliver(message)
 
-    def _end_user_everywhere(self, user_id: int) -> None:
-        self.tell_others("end_user", {"user_id": user_id})
-        self._end_user(user_id)
+    def _end_user_everywhere(self, user_id: int, login_id: int | None) -> None:
+        self.tell_others("end_user", {"user_id": user_id, "login_id": login_id})
+        self._end_user(user_id, login_id)
 
-    def _end_user(self, user_id: int) -> None:
+    def _end_user(self, user_id: int, login_id: int | None) -> None:
         for outlet in self._outlets:
-            outlet.end_user(user_id)
+            outlet.end_user(user_id, login_id)
 
 
 def as_text(body: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from flask import Flask
 
+from bawaba.accounts.events import AccessChanged
 from bawaba.core.broadcast import Broadcast
 from bawaba.core.runtime import Runtime
 from bawaba.realtime.entrance import CookieCheck, Entrance, TokenCheck
@@ -18,13 +19,22 @@ from bawaba.web.proxies import Proxies
 
 
 def connect_events(rt: Runtime, hub: Hub) -> Callable[[], None]:
-    """Have the hub hear every `Broadcast` of this process; the answer is a function that ends it."""
+    """Have the hub hear every `Broadcast` of this process, and whose access changed; the answer ends it."""
 
     def hear(event: Broadcast) -> None:
         if hub.anybody_listens:
             hub.publish(event.message(), event.audience(), urgent=event.urgent)
 
-    return rt.events.subscribe(Broadcast, hear)
+    def shut_out(event: AccessChanged) -> None:
+        hub.end_user(event.user_id, event.login_id)
+
+    endings = [rt.events.subscribe(Broadcast, hear), rt.events.subscribe(AccessChanged, shut_out)]
+
+    def stop() -> None:
+        for ending in endings:
+            ending()
+
+    return stop
 
 
 class Realtime:

@@ -12,7 +12,7 @@ import orjson
 import structlog
 from flask import Flask
 
-from bawaba.realtime.audience import Identity, hears
+from bawaba.realtime.audience import Identity, hears, is_of
 from bawaba.realtime.entrance import AUTH_DEADLINE_S, Entrance, FrameBudget
 from bawaba.realtime.hub import RESYNC, as_text
 from bawaba.realtime.light_import import Refused, engineio, socketio
@@ -100,9 +100,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc] # it has no types
         for sid, person in self._people.items():
             self._tell(sid, person, RESYNC_PACKET)
 
-    def end_user(self, user_id: int) -> None:
+    def end_user(self, user_id: int, login_id: int | None) -> None:
         for person in self._people.values():
-            if person.identity.user_id == user_id:
+            if is_of(person.identity, user_id, login_id):
                 self.begin(self._end(person.engine))
 
     # What python-socketio calls

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import structlog
 
-from bawaba.realtime.audience import Identity, hears
+from bawaba.realtime.audience import Identity, hears, is_of
 from bawaba.realtime.entrance import AUTH_DEADLINE_S, Entrance, FrameBudget
 from bawaba.realtime.hub import RESYNC, as_text
 from bawaba.realtime.throttle import Message
@@ -132,9 +132,9 @@ class WebSockets:
         for client in self._clients:
             client.tell(RESYNC_TEXT)
 
-    def end_user(self, user_id: int) -> None:
+    def end_user(self, user_id: int, login_id: int | None) -> None:
         for client in self._clients:
-            if client.identity is not None and client.identity.user_id == user_id:
+            if client.identity is not None and is_of(client.identity, user_id, login_id):
                 client.end(UNAUTHENTICATED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

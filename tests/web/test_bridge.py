@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -197,6 +198,15 @@ def test_a_body_over_the_limit_is_not_read_on(serve: Serve, app: Flask) -> None:
             pass  # and the connection ends by itself
 
 
+def test_a_body_without_end_is_refused_before_its_end(serve: Serve, app: Flask) -> None:
+    served = serve(app, max_body=1000)
+    with socket.create_connection(("127.0.0.1", served.port), 5) as connection:
+        connection.sendall(b"POST /echo/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(2):
+            connection.sendall(b"258\r\n" + b"a" * 600 + b"\r\n")
+        assert b" 413 " in connection.recv(65536).splitlines()[0]
+
+
 def test_a_client_that_sends_its_body_too_slowly_is_let_go(
     serve: Serve, app: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,7 +337,8 @@ def test_a_guest_cannot_name_a_file(serve: Serve, app: Flask) -> None:
 
 def test_a_client_that_leaves_in_the_middle_of_a_file_is_noticed(serve: Serve, app: Flask, tmp_path: Path) -> None:
     path = tmp_path / "بطاقات.bin"
-    path.write_bytes(b"x" * (40 << 20))
+    path.touch()
+    os.truncate(path, 1 << 40)  # no disk is used, and nobody could read it to its end
     served = serve(app)
     with socket.create_connection(("127.0.0.1", served.port), 5) as connection:
         connection.sendall(b"GET /file HTTP/1.1\r\nHost: a\r\n\r\n")
