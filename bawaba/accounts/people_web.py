@@ -42,10 +42,10 @@ pages.say(
 )
 
 
-@bp.app_context_processor
-def about_people() -> dict[str, Any]:
-    """Any template may name a role."""
-    return {"role_name": lambda role: _(ROLES[role][0]) if role in ROLES else role}
+@bp.app_template_global()
+def role_name(role: str) -> str:
+    """A role in the reader's language."""
+    return _(ROLES[role][0]) if role in ROLES else role
 
 
 # People
@@ -117,7 +117,7 @@ def ask_to_remove(user_id: int) -> Response:
     person = runtime().read(people.get_person, user_id)
     return pages.show(
         "question.html",
-        question=_("Remove %(name)s?", name=person.user.username),
+        question=_("Remove %(name)s?", name=pages.apart(person.user.username)),
         facts=[_("This person is signed out everywhere and can never sign in again; their keys end.")],
         verb=_("Remove"),
         action=f"/people/{user_id}/remove",
@@ -139,7 +139,7 @@ def _person_form(person: people.Person | None, form: Form, status: int = 200) ->
     may_give = [
         (role, _(name), _(about)) for role, (name, about) in ROLES.items() if roles.may_give(actor().role, role)
     ]
-    return pages.show("accounts/person.html", status=status, person=person, form=form, roles=may_give)
+    return pages.show("accounts/person.html", None, status, person=person, form=form, roles=may_give)
 
 
 def _sent() -> dict[str, Any]:
@@ -257,12 +257,12 @@ def _account(part: str = "", problem: Problem | None = None) -> Response:
     person, own_keys = runtime().read(read)
     forms = {name: typed(problem) if name == part and problem else Form({}) for name in ("password", "totp", "key")}
     status = problem.status if problem else 200
-    return pages.show("accounts/account.html", status=status, person=person, keys=own_keys[:KEYS_MOST], forms=forms)
+    return pages.show("accounts/account.html", None, status, person=person, keys=own_keys[:KEYS_MOST], forms=forms)
 
 
 def _totp_page(secret: str | None, uri: str | None, form: Form, status: int = 200) -> Response:
     picture = qr_data_url(uri) if uri else None
-    return pages.show("accounts/totp.html", status=status, secret=secret, picture=picture, form=form)
+    return pages.show("accounts/totp.html", None, status, secret=secret, picture=picture, form=form)
 
 
 def _confirm_password() -> None:

@@ -53,10 +53,7 @@ pages.say(
 )
 
 
-@bp.app_context_processor
-def about_plans() -> dict[str, Any]:
-    """Any template may say what a plan buys."""
-    return {"plan_words": plan_words}
+bp.add_app_template_global(plan_words)  # any template may say what a plan buys
 
 
 @bp.get("/plans")
@@ -140,7 +137,7 @@ def ask_to_archive(plan_id: int) -> Response:
     _plan, version = runtime().read(service.get_plan, actor(), plan_id)
     return pages.show(
         "question.html",
-        question=_("Put %(name)s away?", name=version.name),
+        question=_("Put %(name)s away?", name=pages.apart(version.name)),
         facts=[_("No new cards are made of it. Cards that were made go on working. You can bring it back.")],
         verb=_("Put it away"),
         action=f"/plans/{plan_id}/archive",
@@ -155,7 +152,8 @@ def _form(found: service.PlanNow | None, form: Form, status: int = 200) -> Respo
     site = next((site for site in sites if found and site.id == found[0].site_id), None) or next(iter(sites), None)
     return pages.show(
         "plans/form.html",
-        status=status,
+        None,
+        status,
         plan=found[0] if found else None,
         version=found[1] if found else None,
         form=form,

@@ -50,10 +50,10 @@ pages.say(
 )
 
 
-@bp.app_context_processor
-def about_routers() -> dict[str, Any]:
-    """Any template may name a make of router."""
-    return {"make_name": lambda driver: _(MAKES.get(driver, driver))}
+@bp.app_template_global()
+def make_name(driver: str) -> str:
+    """A make of router in words; one without words by its driver's name."""
+    return _(MAKES.get(driver, driver))
 
 
 # Routers
@@ -121,7 +121,7 @@ def save_router(router_id: int) -> ResponseReturnValue:
     """Change a router; a password that is left empty stays."""
     router = runtime().read(queries.get_router, actor(), router_id)
     try:
-        emptied = {name: None for name in ("port", "username", "failover_group")}
+        emptied = dict.fromkeys(("port", "username", "failover_group"))
         changes = parse(RouterChange, emptied | _sent()).changes()
         service.change_router(runtime(), actor(), router_id, changes)
     except Problem as problem:
@@ -145,7 +145,7 @@ def ask_to_remove(router_id: int) -> Response:
     router = runtime().read(queries.get_router, actor(), router_id)
     return pages.show(
         "question.html",
-        question=_("Remove %(name)s?", name=router.name),
+        question=_("Remove %(name)s?", name=pages.apart(router.name)),
         facts=[
             _("Its settings and the work that waits for it are lost. Sessions that went through it stay in the lists.")
         ],
@@ -176,8 +176,8 @@ def _router_page(router_id: int, **facts: Any) -> Response:
 
 
 def _form(router: Router | None, form: Form, status: int = 200) -> Response:
-    makes = [(driver, _(MAKES.get(driver, driver))) for driver in known_drivers()]
-    return pages.show("routers/form.html", status=status, router=router, form=form, makes=makes)
+    makes = [(driver, make_name(driver)) for driver in known_drivers()]
+    return pages.show("routers/form.html", None, status, router=router, form=form, makes=makes)
 
 
 def _sent() -> dict[str, Any]:
@@ -315,7 +315,7 @@ def forget_device(mac: str) -> ResponseReturnValue:
 def _devices_page(form: Form, status: int = 200) -> Response:
     site_id = _site_id()
     known = runtime().read(lambda db: list(devices.known(db, site_id))) if site_id else []
-    return pages.show("routers/devices.html", status=status, form=form, known=known, site_id=site_id)
+    return pages.show("routers/devices.html", None, status, form=form, known=known, site_id=site_id)
 
 
 def _site_id() -> int | None:

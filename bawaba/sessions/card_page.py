@@ -18,9 +18,10 @@ from bawaba.vouchers import claiming, making
 from bawaba.vouchers.models import Batch
 from bawaba.vouchers.queries import get_card
 from bawaba.vouchers.rules import end_as_used, status_at
-from bawaba.web import language, pages
+from bawaba.web import pages
 from bawaba.web.guard import actor, requires, runtime
 from bawaba.web.language import translate as _
+from bawaba.web.language import translate_count
 from bawaba.web.paging import page_of, page_request
 
 bp = APIBlueprint("card_page", __name__, enable_openapi=False)
@@ -72,11 +73,11 @@ def ask_to_disable(voucher_id: int) -> Response:
     serial, online = runtime().read(read)
     facts = [_("Its code is refused from now on. You can switch it on again, and it will stand as before.")]
     if online:
-        facts.insert(0, language.translate_count("%(count)s device is online by it and will be cut off.",
-                                                 "%(count)s devices are online by it and will be cut off.", online))  # fmt: skip
+        one = "%(count)s device is online by it and will be cut off."
+        facts.insert(0, translate_count(one, "%(count)s devices are online by it and will be cut off.", online))
     return pages.show(
         "question.html",
-        question=_("Switch card %(serial)s off?", serial=f"\u2066{serial}\u2069"),
+        question=_("Switch card %(serial)s off?", serial=pages.ltr(serial)),
         facts=facts,
         verb=_("Switch off"),
         action=f"/cards/{voucher_id}/disable",

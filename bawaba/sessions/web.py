@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response, request
@@ -45,10 +44,10 @@ class SessionLine:
     router: str
 
 
-@bp.app_context_processor
-def about_sessions() -> dict[str, Any]:
-    """Any template may say why a session ended."""
-    return {"cause": lambda text: _(CAUSES.get(text, text)) if text else ""}
+@bp.app_template_global("cause")
+def cause_in_words(cause: str | None) -> str:
+    """Why a session ended, in words; an empty text when that is not known."""
+    return _(CAUSES.get(cause, cause)) if cause else ""
 
 
 @bp.get("/sessions")
@@ -72,13 +71,13 @@ def ask_to_end(session_id: int) -> Response:
     """What ending a session means."""
     session, serial = runtime().read(queries.get_session, actor(), session_id)
     now, back = runtime().clock.now(), pages.back_to("/sessions")
-    facts = [_("It uses card %(serial)s.", serial=f"\u2066{serial}\u2069")]
+    facts = [_("It uses card %(serial)s.", serial=pages.ltr(serial))]
     if session.start_time is not None:
         facts = [_("It has been online for %(span)s.", span=span((now - session.start_time).total_seconds())), *facts]
     facts.append(_("The card is not switched off: with what is left on it, the guest can come back."))
     return pages.show(
         "question.html",
-        question=_("Disconnect %(device)s?", device=f"\u2066{session.client_mac}\u2069"),
+        question=_("Disconnect %(device)s?", device=pages.ltr(session.client_mac)),
         facts=[" ".join(facts[:-1]), facts[-1]],
         verb=_("Disconnect"),
         action=f"/sessions/{session_id}/end",

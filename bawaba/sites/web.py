@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from apiflask import APIBlueprint
@@ -30,22 +29,12 @@ pages.say(site_saved="The settings are saved.", site_added="The site is added.")
 
 
 @bp.app_context_processor
-def about_the_sites() -> dict[str, Any]:
-    """What any template may say about the reader's sites."""
-    return {
-        "my_sites": my_sites,
-        "place": my_sites()[0].name if guard.caller() and my_sites() else "",
-        "site_name": site_name,
-        "site_options": lambda: [(site.id, site.name) for site in my_sites()],
-        "price_at": price_at,
-        "time_at": time_at,
-        "day_at": day_at,
-        "is_past": lambda at: at is not None and at <= runtime().clock.now(),
-        "seconds_to": lambda at: max(0.0, (at - runtime().clock.now()).total_seconds()),
-        "seconds_since": lambda at: max(0.0, (runtime().clock.now() - at).total_seconds()),
-    }
+def about_the_place() -> dict[str, str]:
+    """What stands below the product's name."""
+    return {"place": my_sites()[0].name if guard.caller() and my_sites() else ""}
 
 
+@bp.app_template_global()
 def my_sites() -> Sequence[Site]:
     """The sites that the reader sees, read once a request."""
     if "sites" not in g:
@@ -54,12 +43,20 @@ def my_sites() -> Sequence[Site]:
     return found
 
 
+@bp.app_template_global()
+def site_options() -> list[tuple[int, str]]:
+    """The reader's sites, to choose from."""
+    return [(site.id, site.name) for site in my_sites()]
+
+
+@bp.app_template_global()
 def site_name(site_id: int) -> str:
     """The name of one of the reader's sites."""
     site = _site(site_id)
     return site.name if site else ""
 
 
+@bp.app_template_global()
 def price_at(site_id: int, minor: int, currency: str) -> str:
     """An amount with the decimals that the site writes."""
     site = _site(site_id)
@@ -69,6 +66,7 @@ def price_at(site_id: int, minor: int, currency: str) -> str:
     return language.money(minor, currency, decimals)
 
 
+@bp.app_template_global()
 def time_at(site_id: int | None, at: datetime | None) -> str:
     """A time on the site's clock: of today only the time of day, else with its date."""
     if at is None:
@@ -78,9 +76,28 @@ def time_at(site_id: int | None, at: datetime | None) -> str:
     return language.clock_time(at, zone) if is_today else language.moment(at, zone)
 
 
+@bp.app_template_global()
 def day_at(site_id: int | None, at: datetime | None) -> str:
     """A time on the site's clock, always with its date."""
     return language.moment(at, _zone(site_id)) if at is not None else "—"
+
+
+@bp.app_template_global()
+def is_past(at: datetime | None) -> bool:
+    """Whether a time is over."""
+    return at is not None and at <= runtime().clock.now()
+
+
+@bp.app_template_global()
+def seconds_to(at: datetime) -> float:
+    """How long it is until a time; 0 when it is over."""
+    return max(0.0, (at - runtime().clock.now()).total_seconds())
+
+
+@bp.app_template_global()
+def seconds_since(at: datetime) -> float:
+    """How long a time is ago; 0 when it is to come."""
+    return max(0.0, (runtime().clock.now() - at).total_seconds())
 
 
 @bp.get("/site")
@@ -135,7 +152,7 @@ def _sent() -> dict[str, str]:
 
 def _form(site: Site | None, form: Form, status: int = 200) -> Response:
     return pages.show(
-        "sites/site.html", status=status, site=site, form=form, time_zones=_time_zones(), currencies=_currencies()
+        "sites/site.html", None, status, site=site, form=form, time_zones=_time_zones(), currencies=_currencies()
     )
 
 

@@ -45,17 +45,22 @@ pages.say(
 )
 
 
-@bp.app_context_processor
-def about_cards() -> dict[str, Any]:
-    """Any template may say how a card stands."""
-    return {
-        "card_status": lambda voucher: rules.status_at(voucher, runtime().clock.now()),
-        "card_code": shown_code,
-        "batch_label": lambda batch: f"B{batch.number:03d}",
-        "serial_of": rules.serial_of,
-    }
+bp.add_app_template_global(rules.serial_of, "serial_of")
 
 
+@bp.app_template_global()
+def batch_label(batch: Batch) -> str:
+    """A batch by the beginning of its cards' serials."""
+    return f"B{batch.number:03d}"
+
+
+@bp.app_template_global()
+def card_status(voucher: Voucher) -> str:
+    """How a card stands now."""
+    return rules.status_at(voucher, runtime().clock.now())
+
+
+@bp.app_template_global("card_code")
 def shown_code(voucher: Voucher) -> str:
     """A card's code as it is printed; for those who may not read codes, only its end."""
     code = making.open_code(runtime().keyring, voucher)
@@ -176,8 +181,8 @@ def _layouts() -> list[tuple[str, str, str]]:
         ("a4-3x8", _("Large"), a_page % {"count": 24}),
         ("a4-4x10", _("Medium"), a_page % {"count": 40}),
         ("a4-5x13", _("Small"), a_page % {"count": 65}),
-        ("roll-80", _("Receipt roll 80 mm"), _("One below the other")),
-        ("roll-58", _("Receipt roll 58 mm"), _("One below the other")),
+        ("roll-80", _("Roll 80 mm"), _("One below the other")),
+        ("roll-58", _("Roll 58 mm"), _("One below the other")),
     ]
 
 
@@ -196,7 +201,8 @@ def _form(plans: Sequence[PlanNow], form: Form, status: int = 200) -> Response:
     facts = _odds({"plan_id": form.value("plan_id"), "quantity": form.value("quantity")}) if plans else {}
     return pages.show(
         "vouchers/make.html",
-        status=status,
+        None,
+        status,
         form=form,
         plans=plans,
         quantities=QUANTITIES,

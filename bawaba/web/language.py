@@ -103,7 +103,8 @@ def money(minor: int, currency: str, decimals: int, language: str | None = None)
 
 def moment(at: datetime, zone: str, language: str | None = None) -> str:
     """A date and time on the site's clock."""
-    return format_datetime(at, "d MMM y, HH:mm", tzinfo=ZoneInfo(zone), locale=locale(language or current()))
+    pattern = translate("d MMM y, HH:mm", language)
+    return format_datetime(at, pattern, tzinfo=ZoneInfo(zone), locale=locale(language or current()))
 
 
 def clock_time(at: datetime, zone: str, language: str | None = None) -> str:
@@ -135,7 +136,9 @@ def span(seconds: float, language: str | None = None) -> str:
             parts.append(translate_count(one, many, count, language))
         elif parts:
             break
-    return " ".join(parts) or translate_count("%(count)s s", "%(count)s s", 0, language)
+    if len(parts) == 2:
+        return translate("%(larger)s %(smaller)s", language, larger=parts[0], smaller=parts[1])
+    return "".join(parts) or translate_count("%(count)s s", "%(count)s s", 0, language)
 
 
 def rate(kbps: int, language: str | None = None) -> str:

@@ -81,6 +81,8 @@ def install(app: Flask) -> None:
         languages=language.languages,
         static=FILES.url,
         csrf_token=csrf_token,
+        apart=apart,
+        ltr=ltr,
         here_with=here_with,
         is_later=is_later,
         may=may,
@@ -115,7 +117,7 @@ def is_fragment() -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
-def show(page: str, piece: str | None = None, *, status: int = 200, **facts: Any) -> Response:
+def show(page: str, piece: str | None = None, status: int = 200, /, **facts: Any) -> Response:
     """Answer with a page; to htmx, with its `piece`, the part that changes."""
     answer = make_response(render_template(piece if piece and is_fragment() else page, **facts), status)
     answer.vary.add("HX-Request")
@@ -158,6 +160,16 @@ def here_with(**query: Any) -> str:
 def is_later() -> bool:
     """Whether this is a later page of a list."""
     return bool(request.args.get("cursor"))
+
+
+def apart(text: str) -> str:
+    """A name inside a sentence, kept in its own direction (Unicode UAX 9, isolates)."""
+    return f"\u2068{text}\u2069"
+
+
+def ltr(text: str) -> str:
+    """A serial or address inside a sentence, read from left to right."""
+    return f"\u2066{text}\u2069"
 
 
 def csrf_token() -> str:
