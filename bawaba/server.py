@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http.cookies import SimpleCookie
-from typing import Any
 
 import click
 import structlog
@@ -21,7 +20,7 @@ from bawaba.web.asgi import Front
 from bawaba.web.bridge import WsgiBridge
 from bawaba.web.guard import Caller
 from bawaba.web.http_protocol import server_options
-from bawaba.web.proxies import Proxies
+from bawaba.web.proxies import Proxies, Scope
 from bawaba.web.static_files import StaticFiles
 
 log = structlog.get_logger(__name__)
@@ -31,7 +30,7 @@ def build_front(rt: Runtime) -> Front:
     """The whole program as one ASGI application."""
     app = create_app(rt)
 
-    async def by_cookie(scope: dict[str, Any]) -> Identity | None:
+    async def by_cookie(scope: Scope) -> Identity | None:
         value = _cookie(scope, authentication.COOKIE)
         return _identity(await rt.read_async(authentication.caller_of_cookie, rt, value)) if value else None
 
@@ -74,7 +73,7 @@ def run(config: Config, *, demo: bool = False) -> None:
         wiring.stop(rt)
 
 
-def _cookie(scope: dict[str, Any], name: str) -> str | None:
+def _cookie(scope: Scope, name: str) -> str | None:
     """One cookie of a socket's opening request."""
     jar = SimpleCookie()
     for key, value in scope["headers"]:

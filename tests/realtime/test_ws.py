@@ -6,6 +6,7 @@ import json
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -190,8 +191,9 @@ def test_frames_too_big_or_too_many_close(house: House) -> None:
         omar.send("x" * 4097)
         assert close_code(omar) == 1009
     with house.ws("omar") as omar:
-        for _ in range(entrance.FRAMES_AT_ONCE + 5):
-            omar.send('{"type": "hello"}')
+        with suppress(ConnectionClosed):  # it may close before all are sent
+            for _ in range(entrance.FRAMES_AT_ONCE + 5):
+                omar.send('{"type": "hello"}')
         assert close_code(omar) == 1008
 
 
