@@ -18,6 +18,7 @@ from bawaba.sessions import accounting, admission
 
 log = structlog.get_logger(__name__)
 PERIOD_S = 30.0
+LOOK_AGAIN_S = 3.0  # after guests were promised to a router again: did they get in?
 SPREAD = 0.1  # of the period, so that a thousand routers are not asked in the same second
 
 
@@ -52,6 +53,8 @@ def settle(
     before, rebooted = router.status, bool(router.boot) and health.boot > router.boot
     settled = accounting.settle(db, router_id, seen, asked_at, now, rebooted=rebooted)
     online = sum(1 for session in seen if not session.raw.get("ended"))
+    if settled.readmitted:
+        next_at = min(next_at, now + timedelta(seconds=LOOK_AGAIN_S))
     service.saw(db, router_id, now, next_at, boot=health.boot, online=online, health=asdict(health))
     if rebooted:
         log.warning("a router has started anew", router_id=router_id, readmitted=len(settled.readmitted))

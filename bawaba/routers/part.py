@@ -183,13 +183,13 @@ class Routers:
     async def _duty(self) -> None:
         """The beat: hold leases, deliver what is due, start the polls that are due."""
         self._wake = asyncio.Event()
-        leased_at = -LEASE_EVERY_S
+        leased_at, fresh = -LEASE_EVERY_S, True
         while True:
             now = self.rt.clock.now()
             try:
                 if self.rt.clock.monotonic() - leased_at >= LEASE_EVERY_S:
-                    await self.rt.transact_async(_take_leases, self.owner, now)
-                    leased_at = self.rt.clock.monotonic()
+                    await self.rt.transact_async(_take_leases, self.owner, now, fresh)
+                    leased_at, fresh = self.rt.clock.monotonic(), False
                 work, polls = await self.rt.read_async(_due_routers, self.owner, now)
             except (SQLAlchemyError, Problem) as error:
                 log.warning("the database did not answer the router loop", error=str(error))
@@ -255,9 +255,14 @@ def _followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime
     return list(kind.followed(db, job, result, now))
 
 
-def _take_leases(db: Session, owner: str, now: datetime) -> None:
+def _take_leases(db: Session, owner: str, now: datetime, fresh: bool) -> None:
+    """Hold what is ours and take what is free. Who has just started looks at its routers at once: much may have
+    happened while nobody did."""
     free = or_(Router.lease_owner == owner, Router.lease_owner.is_(None), Router.lease_until < now)
-    db.execute(update(Router).where(free).values(lease_owner=owner, lease_until=now + timedelta(seconds=LEASE_S)))
+    lease: dict[str, Any] = {"lease_owner": owner, "lease_until": now + timedelta(seconds=LEASE_S)}
+    if fresh:
+        lease["next_poll_at"] = None
+    db.execute(update(Router).where(free).values(**lease))
 
 
 def _due_routers(db: Session, owner: str, now: datetime) -> tuple[list[int], list[int]]:
