@@ -19,6 +19,7 @@ from bawaba.monitoring import web as monitoring_pages
 from bawaba.plans import api as plans_api
 from bawaba.plans import web as plans_pages
 from bawaba.portal import api as portal_api
+from bawaba.portal import captive
 from bawaba.portal import web as portal_web
 from bawaba.routers import api as routers_api
 from bawaba.routers import web as routers_pages
@@ -72,6 +73,7 @@ def create_app(rt: Runtime) -> Flask:
         ]
     )
     answers.install(app)
+    captive.install(app, rt)
     guard.install(app, authenticate)
     pages.install(app)
     app.url_map.converters["int"] = RowId

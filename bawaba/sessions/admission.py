@@ -16,7 +16,7 @@ from bawaba.routers.devices import MAC
 from bawaba.routers.driver import Client, Grant, Handoff, Limits, RouterSession, Unsupported
 from bawaba.routers.promises import Ask, Kind, Promised, promise
 from bawaba.sessions import queries, rules
-from bawaba.sessions.ending import LIVE
+from bawaba.sessions.ending import LIVE, end_session
 from bawaba.sessions.events import SessionChanged
 from bawaba.sessions.models import GuestSession
 from bawaba.sessions.schemas import online_out, session_out
@@ -44,6 +44,11 @@ ONLINE = Statement(
     "RETURNING state, start_time, end_time, bytes_up, bytes_down",
     "state start_time end_time bytes_up bytes_down",
     ("start_time", "end_time"),
+)
+OTHERS_OF_DEVICE = Statement(
+    "SELECT id, router_id FROM guest_session "
+    "WHERE site_id = :site_id AND client_mac = :mac AND ended_at IS NULL AND id <> :id",
+    "id router_id",
 )
 MOVE = Statement("UPDATE guest_session SET router_id = :router_id, client_ip = :ip, state = 'opening' WHERE id = :id")
 COUNT = Statement(
@@ -132,6 +137,9 @@ def confirmed(db: Session, job: Promised, there: RouterSession, now: datetime) -
         kick(db, job.router_id, session.id, now)
         return []
     online = mark_online(db, card, session, job.router_id, there, now)
+    for other in OTHERS_OF_DEVICE.all(db, site_id=session.site_id, mac=session.client_mac, id=session.id):
+        end_session(db, other.id, rules.MOVED, now)  # the same device by another card: it goes on with this one
+        kick(db, other.router_id, other.id, now)
     return [SessionChanged(online_out(session, card.serial, job.router_id, online), urgent=True)]
 
 

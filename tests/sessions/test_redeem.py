@@ -193,3 +193,18 @@ def wrong_codes(count_: int) -> list[str]:
     from bawaba.vouchers import codes
 
     return codes.new_codes(Random(99), "digits", count_)
+
+
+def test_a_device_that_takes_another_card_goes_on_with_that_one(rt, cast, clock):
+    first = cast.make_voucher(kind="used_time", duration_seconds=10 * HOUR)
+    attempt(rt, cast, first, PHONE)
+    clock.advance(600)
+    second = cast.make_voucher()
+    assert attempt(rt, cast, second, PHONE) == "online"
+
+    live = rt.read(lambda db: db.scalars(select(GuestSession).where(GuestSession.ended_at.is_(None))).all())
+    assert [session.voucher_id for session in live] == [second.id]
+    assert cast.row(Voucher, first.id).used_seconds == 600
+    routers = rt.parts["routers"]
+    routers.loop.submit(routers._deliver_due(cast.router.id)).result(10)
+    assert [s.grant.key for s in fake.box(cast.router.id).sessions.values()] == [f"session:{live[0].id}"]
