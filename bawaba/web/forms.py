@@ -82,7 +82,9 @@ def _pydantic_faults(error: ValidationError) -> dict[str, list[str]]:
     by_field: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_input=False):
         known = FAULTS.get(item["type"])
-        context = {name: value for name, value in item.get("ctx", {}).items() if isinstance(value, int | float | str)}
+        context: dict[str, Any] = {
+            name: value for name, value in item.get("ctx", {}).items() if isinstance(value, int | float | str)
+        }
         text = _(known, **context) if known else _fault_sentence(item["msg"].removeprefix("Value error, "))
         by_field.setdefault(str(item["loc"][0]) if item["loc"] else "", []).append(text)
     return by_field
@@ -108,7 +110,7 @@ def amount(name: str, per_unit: Decimal | int = 1, *, optional: bool = True) -> 
         value = Decimal(text) * per_unit
     except InvalidOperation as error:
         raise Invalid(fields={name: [_("Write a number.") if text else _("Fill this in.")]}) from error
-    if not value.is_finite() or value < 0 or value > 10**15 or value != value.to_integral_value():
+    if "_" in text or not value.is_finite() or value < 0 or value > 10**15 or value != value.to_integral_value():
         raise Invalid(fields={name: [_("This number is too fine, too large or negative.")]})
     return int(value)
 

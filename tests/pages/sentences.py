@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-import jinja2
 from jinja2.ext import babel_extract
 
 import bawaba
@@ -19,7 +18,6 @@ from bawaba.web.messages import SENTENCES
 
 ROOT = Path(bawaba.__file__).parent
 TRANSLATES = {"_": 0, "translate": 0, "translate_count": 0, "ngettext": 0, "field_fault": 1}
-KEYWORDS: dict[str, str] = {}
 
 
 def sentences() -> set[str]:
@@ -60,13 +58,3 @@ def _of_call(call: ast.Call) -> Iterator[str]:
         argument = call.args[place]
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
             yield argument.value
-
-
-def template_names() -> list[str]:
-    """Every template, by the name that it is rendered by."""
-    return [str(path.relative_to(ROOT)) for path in ROOT.glob("*/templates/*.html")]
-
-
-def undefined() -> type[jinja2.Undefined]:
-    """What a template may not use."""
-    return jinja2.StrictUndefined
