@@ -45,7 +45,6 @@ class Person:
 
     identity: Identity
     engine: str  # the Engine.IO session: the connection, which all of its namespaces share
-    namespace: str
     expiry: asyncio.TimerHandle
     lag: asyncio.TimerHandle | None = None
 
@@ -154,7 +153,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc] # it has no types
             raise Refused("unauthenticated")  # it left meanwhile
         seconds = self._entrance.seconds_left(identity.expires_at)
         expiry = asyncio.get_running_loop().call_later(seconds, lambda: self.begin(self._end(engine)))
-        self._people[sid] = Person(identity, engine, namespace, expiry)
+        self._people[sid] = Person(identity, engine, expiry)
         for room in sorted(identity.rooms):
             await self.enter_room(sid, room, namespace=namespace)
 
@@ -174,8 +173,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc] # it has no types
     def _tell(self, sid: str, person: Person, packet: Any) -> None:
         """Queue a packet. Who has fallen behind loses what waits, and is told once to read afresh."""
         connection = self.eio.sockets.get(person.engine)
-        if connection is None or person.namespace != "/" or not self.manager.is_connected(sid, "/"):
-            return
+        if connection is None or not self.manager.is_connected(sid, "/"):
+            return  # it is on its way in or out, or in another namespace, where there are no news
         if person.lag is not None:
             if not connection.queue.empty():
                 return
