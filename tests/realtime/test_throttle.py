@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from bawaba.core.broadcast import Audience
@@ -33,7 +34,7 @@ class SteppingLoop(asyncio.SelectorEventLoop):
         return self._look(0)
 
 
-def sent(steps: list[tuple[float, Message]]) -> list[tuple[float, int]]:
+def sent(steps: Sequence[tuple[float, Message]]) -> list[tuple[float, int]]:
     """Take each message at its second; what was sent, and when."""
     out: list[tuple[float, int]] = []
     faults: list[dict[str, Any]] = []
