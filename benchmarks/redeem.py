@@ -8,6 +8,7 @@ processes on PostgreSQL the aim is FreeRADIUS's 1,600 a second.
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from tests.product import Product, product
 CARDS = 3000
 IN_FLIGHT = (1, 16, 64)
 WARM_UP = 300
+PHONES = itertools.count(1)
 
 
 def main() -> None:
@@ -59,7 +61,7 @@ def measure(running: Product, flight: int) -> Result:
     told: list[str] = []
 
     def factory(number: int) -> bytes:
-        mac = ":".join(f"{number:012x}"[i : i + 2] for i in range(0, 12, 2)).replace("00:", "02:", 1)
+        mac = ":".join(f"{next(PHONES):012x}"[i : i + 2] for i in range(0, 12, 2)).replace("00:", "02:", 1)
         body = json.dumps({"code": codes.pop(), "client_mac": mac, "client_ip": "10.77.0.9"}).encode()
         return request("POST", "/api/voucher/redeem", headers={"Content-Type": "application/json"}, body=body)
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, create_engine, event, text
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
@@ -181,7 +181,7 @@ class Database:
         for left in range(TRIES - 1, -1, -1):
             try:
                 return attempt()
-            except (DBAPIError, sqlite3.Error) as error:
+            except Exception as error:
                 if not is_passing(error):
                     raise
                 if not left:
@@ -199,12 +199,14 @@ class Database:
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether the same step may simply be run again: deadlock, serialisation failure, lock, lost connection."""
+    """Whether the same step may simply be run again: deadlock, serialisation failure, lock, lost connection.
+
+    Errors come wrapped by SQLAlchemy, or straight from the driver where a `Statement` raised them.
+    """
     cause = error.orig if isinstance(error, DBAPIError) else error
-    state = getattr(cause, "sqlstate", None)
     if isinstance(cause, sqlite3.Error):
         return (getattr(cause, "sqlite_errorcode", 0) & 0xFF) in BUSY_CODES
-    return state in AGAIN_STATES or _lost(error)
+    return getattr(cause, "sqlstate", None) in AGAIN_STATES or _lost(error)
 
 
 def is_duplicate(error: BaseException) -> bool:
@@ -216,12 +218,15 @@ def is_duplicate(error: BaseException) -> bool:
 
 
 def _lost(error: BaseException) -> bool:
-    if not isinstance(error, DBAPIError):
-        return False
-    state = getattr(error.orig, "sqlstate", None)
-    if state is not None:
-        return str(state).startswith(LOST_STATES)
-    return error.connection_invalidated or isinstance(error, OperationalError)
+    """Whether the connection to PostgreSQL is gone."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not hasattr(cause, "sqlstate"):
+        return False  # not one of psycopg's
+    if cause.sqlstate is not None:
+        return str(cause.sqlstate).startswith(LOST_STATES)
+    return type(cause).__name__ == "OperationalError"  # it never got an answer
 
 
 def _run_step(connection: Connection, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:

@@ -168,6 +168,31 @@ def test_a_connection_lost_before_the_commit_is_tried_again(postgres_server):
 
 
 @pytest.mark.postgres
+def test_what_a_plain_statement_meets_is_tried_again_too(postgres_server):
+    """Hot statements raise the driver's own errors, not SQLAlchemy's."""
+    from bawaba import migrations
+
+    look, insert = Statement("SELECT 1", "one"), Statement("INSERT INTO install_fact (name, value) VALUES (:name, 'x')")
+    with postgres_server.database(postgres_server.template("migrated", migrations.migrate)) as url:
+        database = Database(url, rng=Random(1))
+        runs = []
+
+        def cut_once(db) -> None:
+            runs.append(1)
+            insert.run(db, name="kept")
+            if len(runs) == 1:
+                pid = db.execute(text("SELECT pg_backend_pid()")).scalar()
+                postgres_server.run(f"SELECT pg_terminate_backend({pid})")
+            look.first(db)
+
+        database.transact(cut_once)
+        kept = database.read(count)
+        database.close()
+
+    assert (len(runs), kept) == (2, 1)
+
+
+@pytest.mark.postgres
 def test_a_connection_lost_in_the_commit_does_nothing_twice(postgres_server, monkeypatch):
     """The commit happened, its answer did not arrive: the server is asked, and the step is not run again."""
     from sqlalchemy.engine import RootTransaction
@@ -221,6 +246,9 @@ def test_only_what_passes_is_tried_again():
     assert is_passing(DBAPIError("x", None, busy))
     assert not is_passing(DBAPIError("x", None, full))
     assert is_passing(DBAPIError("x", None, psycopg.errors.DeadlockDetected()))
+    assert is_passing(psycopg.errors.DeadlockDetected())
+    assert is_passing(psycopg.OperationalError("the connection is closed"))
+    assert not is_passing(psycopg.errors.UniqueViolation())
     assert is_passing(DBAPIError("x", None, psycopg.errors.SerializationFailure()))
     assert is_passing(DBAPIError("x", None, psycopg.errors.AdminShutdown()))
     assert not is_passing(DBAPIError("x", None, psycopg.errors.UniqueViolation()))
