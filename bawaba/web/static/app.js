@@ -5,7 +5,7 @@ const ask = document.getElementById("ask");
 
 // Questions open in a dialog.
 document.addEventListener("htmx:after:swap", (event) => {
-  if (ask && ask.contains(event.target) && !ask.open) ask.showModal();
+  if (ask && event.detail.ctx.target === ask && !ask.open) ask.showModal();
 });
 
 document.addEventListener("click", (event) => {

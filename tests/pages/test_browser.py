@@ -1,0 +1,269 @@
+"""An owner at a real browser: from signing in to a guest who comes online and is sent away, with nothing reloaded."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from bawaba.accounts.models import User
+from bawaba.sales.models import Sale
+from tests.cast import PHONE
+from tests.product import ADMIN, PASSWORD, Product, product
+
+pytestmark = [pytest.mark.chromium, pytest.mark.timeout(300)]
+SIZES = {"phone": (390, 844), "desk": (1280, 800)}
+LOOKS = [(language, size) for language in ("ar", "en") for size in SIZES]
+README_IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+
+class Window:
+    """A browser's window that notes whatever it complains about."""
+
+    def __init__(self, page: Any, port: int, language: str, size: str) -> None:
+        self.page, self.language, self.size = page, language, size
+        self.address = f"http://127.0.0.1:{port}"
+        self.complaints: list[str] = []
+        page.on("console", lambda message: self._note(message.type, message.text))
+        page.on("pageerror", lambda error: self._note("error", str(error)))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"}:
+            self.complaints.append(f"{self.page.url}: {text}")
+
+    def open(self, path: str) -> None:
+        """Go to a page that must answer well and fit the window."""
+        answer = self.page.goto(self.address + path)
+        assert answer.status == 200, (path, answer.status)
+        self.fits(path)
+
+    def fits(self, path: str) -> None:
+        """Nothing is wider than the window."""
+        page = self.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
+        assert page[0] <= page[1], f"{path} is {page[0]} wide in a window of {page[1]}"
+
+    def sign_in(self) -> None:
+        """By the login page's form."""
+        self.open("/login")
+        self.page.fill("#username", ADMIN)
+        self.page.fill("#password", PASSWORD)
+        self.page.click("form button.primary")
+        self.page.wait_for_url("**/dashboard")
+
+    def speak(self) -> None:
+        """Choose the language by the switch, where it is not spoken already."""
+        if self.page.get_attribute("html", "lang") == self.language:
+            return
+        if self.size == "phone":
+            self.page.click(".top [popovertarget=menu]")
+        self.page.click(f"#menu button[name=language][value={self.language}]")
+        self.page.wait_for_selector(f"html[lang={self.language}]")
+
+
+@pytest.fixture
+def shop() -> Iterator[Product]:
+    """A running server with a site and a router in memory, and nothing else."""
+    with product() as running:
+        yield running
+
+
+@pytest.fixture
+def window(browser: Any, shop: Product, request: pytest.FixtureRequest) -> Iterator[Window]:
+    """A window of the size and language that the test asks for; in the end it must not have complained."""
+    language, size = request.param
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height}, locale=language)
+    made = Window(context.new_page(), shop.port, language, size)
+    yield made
+    context.close()
+    assert made.complaints == []
+
+
+def redeem(shop: Product, code: str, mac: str = PHONE, ip: str = "10.77.0.9") -> httpx.Response:
+    """What a guest's phone sends after the gateway led it to the portal."""
+    sent = {"code": code, "client_mac": mac, "client_ip": ip}
+    return httpx.post(f"http://127.0.0.1:{shop.port}/api/voucher/redeem", json=sent, timeout=20)
+
+
+@pytest.mark.parametrize("window", [("ar", "phone"), ("en", "desk")], indirect=True)
+def test_from_signing_in_to_a_guest_online_and_sent_away(window: Window, shop: Product):
+    page = window.page
+    window.sign_in()
+    window.speak()
+
+    window.open("/plans/new")
+    page.fill("#name", "3 hours")
+    page.fill("#price_minor", "200")
+    page.click("[data-fill=duration_seconds][data-value='3']")
+    page.click("main form button.primary")
+    page.wait_for_url("**/plans*")
+    assert "3 hours" in page.inner_text(".list")
+
+    window.open("/cards/new")
+    page.click("[data-fill=quantity][data-value='24']")
+    page.fill("#quantity", "20")
+    expect(page.locator("#odds")).to_contain_text("4,000")
+    page.click("#make button.primary")
+    page.wait_for_url("**/batches/*")
+    page.wait_for_selector("form[action$='cards.pdf']")  # it becomes ready under our eyes
+    window.fits(page.url)
+
+    window.open("/cards?batch_id=1")
+    assert page.locator(".list tbody tr").count() == 20
+    code = page.locator(".list tbody tr td bdi.mono").nth(1).inner_text()
+    assert re.fullmatch(r"\d{4}-\d{4}-\d{4}", code)
+
+    window.open("/dashboard")
+    page.wait_for_selector("[data-live-mark].on")
+    page.evaluate("window.neverReloaded = true")
+    assert page.inner_text("#online-now") == "0"
+    assert redeem(shop, code).json()["status"] == "online"
+    expect(page.locator("#online-now")).to_have_text("1", timeout=10_000)
+    assert "200" in page.inner_text("#sold-today") and page.inner_text("#cards-left") == "19"
+    assert page.evaluate("window.neverReloaded") is True
+
+    window.open("/sessions")
+    page.click(".list .tools a")
+    page.wait_for_selector("dialog[open]")
+    assert PHONE in page.inner_text("dialog")
+    page.click("dialog button.primary")
+    page.wait_for_selector(".notice.good")
+    assert page.locator(".list tbody tr").count() == 0
+    assert redeem(shop, code).json()["status"] == "online"  # the card itself is as good as before
+
+
+@pytest.mark.parametrize("window", [("ar", "desk")], indirect=True)
+def test_a_batch_is_printed_from_its_page_and_the_journal_has_it(window: Window, shop: Product):
+    window.sign_in()
+    plan_id = shop.cast.make_plan().plan_id
+    window.open(f"/cards/new?plan_id={plan_id}")
+    window.page.click("#make button.primary")
+    window.page.click("form[action$='cards.pdf'] .choice:nth-child(2)")
+    window.page.fill("#from_serial", "B001-0003")
+
+    with window.page.expect_popup() as opened:
+        window.page.click("form[action$='cards.pdf'] button.primary")
+    sheet = window.page.request.get(opened.value.url)
+
+    assert sheet.status == 200 and sheet.body().startswith(b"%PDF-")
+    window.open("/batches/1")
+    expect(window.page.locator(".journal li").first).to_contain_text("38")
+
+
+@pytest.mark.parametrize("window", [("en", "desk")], indirect=True)
+def test_a_page_that_lost_its_server_says_so_and_catches_up(window: Window, shop: Product):
+    page = window.page
+    window.sign_in()
+    window.speak()
+    card = shop.cast.make_voucher()
+    page.wait_for_selector("[data-live-mark].on")
+
+    page.route_web_socket(re.compile("/ws$"), lambda socket: socket.close())
+    page.reload()
+    page.wait_for_selector("#offline:not([hidden])")
+    assert "What you see is from" in page.inner_text("#offline")
+
+    redeem(shop, card.code)
+    page.unroute_all()
+    page.route_web_socket(re.compile("/ws$"), lambda socket: socket.connect_to_server() and None)
+    page.wait_for_selector("#offline", state="hidden", timeout=30_000)
+    expect(page.locator("#online-now")).to_have_text("1", timeout=10_000)
+
+
+@pytest.fixture
+def busy_shop(shop: Product) -> Product:
+    """An evening in: plans, batches, guests online, a week of sales, and a router that is out of order."""
+    cast = shop.cast
+    site_id = cast.site.id
+    shop.rt.transact(lambda db: setattr(db.get(User, 1), "language", "ar"))
+    client = httpx.Client(base_url=f"http://127.0.0.1:{shop.port}", timeout=20)
+    said = client.post("/api/auth/login", json={"username": ADMIN, "password": PASSWORD}).json()
+    client.headers["Authorization"] = f"Bearer {said['access_token']}"
+    client.patch(f"/api/sites/{site_id}", json={"name": "مقهى البوابة"})
+    client.patch(f"/api/routers/{cast.router.id}", json={"name": "الصالة", "options": {"traffic": True}})
+    week = 604_800
+    plans: list[dict[str, Any]] = [
+        {"name": "3 ساعات", "duration_seconds": 10_800, "price_minor": 200, "rate_down_kbps": 4000},
+        {
+            "name": "10 ساعات",
+            "kind": "used_time",
+            "duration_seconds": 36_000,
+            "valid_for_seconds": week,
+            "price_minor": 500,
+        },
+        {"name": "1 GB", "quota_bytes": 1024**3, "valid_for_seconds": 86_400, "price_minor": 300},
+    ]
+    made = [client.post("/api/plans", json=plan).json()["id"] for plan in plans]
+    for plan_id, quantity in zip(made, (120, 40, 65), strict=True):
+        batch = client.post("/api/vouchers/bulk", json={"plan_id": plan_id, "quantity": quantity}).json()
+        while client.get(f"/api/batches/{batch['id']}").json()["state"] == "making":
+            pass
+    cards = client.get("/api/vouchers", params={"status": "unused", "limit": 80}).json()["items"]
+    for number, card in enumerate(cards[::7][:9]):
+        redeem(shop, card["code"], f"02:00:5e:10:00:{number:02x}", f"10.77.0.{number + 10}")
+    client.post(f"/api/vouchers/{cards[3]['id']}/disable")
+    client.put("/api/devices", json={"mac": "02:00:5e:aa:00:01", "standing": "trusted", "note": "الطابعة"})
+    client.put("/api/devices", json={"mac": "02:00:5e:aa:00:02", "standing": "blocked"})
+    client.post("/api/users", json={"username": "omar", "password": "green-door-81", "role": "operator"})
+    broken = {"name": "السطح", "driver": "fake", "address": "memory", "options": {"fail": "unreachable"}}
+    client.post("/api/routers", json=broken)
+    version = cast.make_plan(name="قديمة")
+    for day, many in enumerate((14, 22, 17, 31, 26, 38), start=1):
+        for _ in range(many):
+            when = cast.now - timedelta(days=day)
+            facts = {"voucher_id": cast.make_voucher(version=version).id, "site_id": site_id, "sold_at": when}
+            cast._add(Sale(**facts, plan_version_id=version.id, price_minor=200, currency="YER"))
+    shop.rt.transact(lambda db: setattr(db.get(type(version), version.id), "price_minor", 200))
+    return shop
+
+
+PAGES = """
+/dashboard /cards/new /batches /batches/1 /cards /cards?q=NONE /cards/150 /cards/150/disable /sessions
+/sessions?ended=true /sessions/1/end /routers /routers/1 /routers/2 /routers/new /routers/1/edit /jobs /jobs?state=done
+/devices /plans /plans/new /plans/1 /plans?archived=true /people /people/new /people/2 /account /site /site/new
+"""
+
+
+@pytest.mark.parametrize("window", LOOKS, indirect=True, ids=[f"{language}-{size}" for language, size in LOOKS])
+def test_every_page_fits_in_both_languages_and_sizes(busy_shop: Product, window: Window, tmp_path: Path):
+    folder = Path(os.environ.get("BAWABA_TEST_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def picture(path: str) -> None:
+        name = re.sub(r"\W+", "-", path).strip("-")
+        window.page.screenshot(path=folder / f"{name}-{window.language}-{window.size}.png", full_page=True)
+
+    window.open(f"/login?lang={window.language}")
+    picture("/login")
+    window.sign_in()
+    window.speak()
+    for path in PAGES.split():
+        window.open(path)
+        assert window.page.get_attribute("html", "lang") == window.language
+        picture(path)
+
+
+@pytest.mark.skipif(
+    not os.environ.get("BAWABA_TEST_README_IMAGES"), reason="pictures for the README are made on request"
+)
+@pytest.mark.parametrize("window", [("en", "desk")], indirect=True)
+def test_the_readme_shows_the_product_as_it_is(busy_shop: Product, window: Window):
+    README_IMAGES.mkdir(parents=True, exist_ok=True)
+    window.sign_in()
+    window.speak()
+    window.open("/dashboard")
+    window.page.screenshot(path=README_IMAGES / "dashboard.png")
+    window.page.click("#menu button[name=language][value=ar]")
+    window.page.wait_for_selector("html[lang=ar]")
+    window.open("/cards/new")
+    window.page.screenshot(path=README_IMAGES / "make-cards.png")
+    window.page.set_viewport_size({"width": 390, "height": 700})
+    window.open("/?lang=ar")
+    window.page.screenshot(path=README_IMAGES / "portal.png")
