@@ -38,6 +38,7 @@ from bawaba.routers.driver import (
 T = TypeVar("T")
 FAILURES = ("unreachable", "refused", "slow", "lost_answer")
 SLOW_S = 10.0
+LOOK_EVERY_S = 0.02  # a real box's clock has a beat too
 DEMO_KBPS = 4000
 
 _boxes: dict[int, Box] = {}
@@ -132,6 +133,9 @@ class Box:
         self.lock = threading.RLock()
         self.cards: dict[str, Card] = {}
         self.sessions: dict[int, Online] = {}
+        self._by_key: dict[str, set[int]] = {}
+        self._by_device: dict[str, set[int]] = {}
+        self._looked_at = -math.inf
         self.seen: dict[str, str] = {}
         self.trusted: set[str] = set()
         self.blocked: set[str] = set()
@@ -151,7 +155,8 @@ class Box:
         """Power off and on: who was online is not, the cards that lie here stay."""
         with self.lock:
             self.look(False)
-            self.sessions.clear()
+            for number in list(self.sessions):
+                self.remove(number)
             self._start()
 
     def break_with(self, fail: str, verbs: Iterable[str] = ()) -> None:
@@ -201,7 +206,7 @@ class Box:
 
     def of(self, device: str) -> list[Online]:
         """The device's sessions, the one that is on first."""
-        found = [session for session in self.sessions.values() if device_of(session.client) == device]
+        found = [self.sessions[number] for number in self._by_device.get(device, ())]
         return sorted(found, key=lambda session: (bool(session.ended), -session.number))
 
     def move_traffic(self, mac: str, up: int, down: int) -> tuple[int, int]:
@@ -221,12 +226,14 @@ class Box:
         """Let a device in, or give the session that is on its new limits, on this device from now on."""
         if self._end(grant.limits, 0.0) <= self.clock.monotonic():
             raise RouterRejected(f"{grant.key} has no time left", Reason.BAD_VALUE)
-        mine = [session for session in self.sessions.values() if session.grant.key == grant.key]
+        mine = self.by_key(grant.key)
         session = mine[0] if mine else self._new(grant, owner, client)
         for other in self.of(device_of(client)):
             if other is not session and not other.ended:
                 self._finish(other, "replaced", self.clock.monotonic())
+        self._index(session, on=False)
         session.grant, session.client, session.ended = grant, client, ""
+        self._index(session, on=True)
         session.ends_at = self._end(grant.limits, 0.0)
         session.meter.allow(grant.limits)
         return session
@@ -247,14 +254,17 @@ class Box:
 
     def drop(self, key: str) -> bool:
         """Take a card or a session away; says whether it was there."""
-        ended = [number for number, session in self.sessions.items() if session.grant.key == key]
-        for number in ended:
-            del self.sessions[number]
+        ended = self.by_key(key)
+        for session in ended:
+            self.remove(session.number)
         return self.cards.pop(key, None) is not None or bool(ended)
 
     def look(self, traffic: bool) -> None:
         """Catch up with the time: move what the demo moves, and end what is over."""
         now = self.clock.monotonic()
+        if 0 <= now - self._looked_at < LOOK_EVERY_S:
+            return
+        self._looked_at = now
         for session in self.sessions.values():
             if session.ended:
                 continue
@@ -284,7 +294,28 @@ class Box:
         now = self.clock.monotonic()
         session = Online(self._numbers, grant, owner, client, self.clock.now(), now, now)
         self.sessions[session.number] = session
+        self._index(session, on=True)
         return session
+
+    def by_key(self, key: str) -> list[Online]:
+        """The sessions of a grant."""
+        return [self.sessions[number] for number in sorted(self._by_key.get(key, ()))]
+
+    def remove(self, number: int) -> Online:
+        """Forget a session."""
+        session = self.sessions.pop(number)
+        self._index(session, on=False)
+        return session
+
+    def _index(self, session: Online, *, on: bool) -> None:
+        places = ((self._by_key, session.grant.key), (self._by_device, device_of(session.client)))
+        for index, name in places:
+            if on:
+                index.setdefault(name, set()).add(session.number)
+            elif name in index:
+                index[name].discard(session.number)
+                if not index[name]:
+                    del index[name]
 
     def _finish(self, session: Online, reason: str, at: float) -> None:
         session.ended, session.ended_at = reason, at
@@ -340,7 +371,7 @@ class Driver(RouterDriver):
 
     def _kick(self, box: Box, device: str, key: str | None) -> RouterSession | None:
         found = [online for online in box.of(device) if key is None or online.grant.key == key]
-        return self._told(box, box.sessions.pop(found[0].number)) if found else None
+        return self._told(box, box.remove(found[0].number)) if found else None
 
     async def sessions(self) -> list[RouterSession]:
         return await self._do("sessions", lambda box: [self._told(box, online) for online in box.sessions.values()])
