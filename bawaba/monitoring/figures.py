@@ -87,7 +87,8 @@ class Dashboard:
     days: list[Day]
     stock: list[Stock]
     routers: list[Router]
-    router_states: Counter[str]
+    router_states: Counter[str]  # of those that were asked already
+    routers_in_all: int
     failed_jobs: int
     retried_jobs: int
     guessed_at: list[str]
@@ -112,7 +113,8 @@ def dashboard(db: Session, actor: Actor, now: datetime) -> Dashboard:
         days=_days(db, sites, now),
         stock=left,
         routers=boxes[:ROUTERS_SHOWN],
-        router_states=Counter(router.status for router in boxes),
+        router_states=Counter(router.status for router in boxes if router.last_seen_at or router.status != "up"),
+        routers_in_all=len(boxes),
         failed_jobs=failed,
         retried_jobs=retried,
         guessed_at=_guessed_at(db, actor, sites, now),

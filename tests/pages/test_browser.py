@@ -214,7 +214,7 @@ def busy_shop(shop: Product) -> Product:
     client.post("/api/users", json={"username": "omar", "password": "green-door-81", "role": "operator"})
     broken = {"name": "السطح", "driver": "fake", "address": "memory", "options": {"fail": "unreachable"}}
     client.post("/api/routers", json=broken)
-    version = cast.make_plan(name="قديمة")
+    version = cast.make_plan(name="يوم كامل", duration_seconds=86_400)
     for day, many in enumerate((14, 22, 17, 31, 26, 38), start=1):
         for _ in range(many):
             when = cast.now - timedelta(days=day)
