@@ -251,18 +251,18 @@ class Lab:
             "address add 203.0.113.1/24 dev wan", "address add 2001:db8:2::1/64 dev wan nodad",
             *(f"link set p{guest.number} master lan up" for guest in self.guests),
             "link set lan up", "link set wan up",
-            "route add default via 203.0.113.2", "-6 route add default via 2001:db8:2::2",
+            "route add default via 203.0.113.2", "route add ::/0 via 2001:db8:2::2",
             *(["address add 172.30.0.1/24 dev mgmt", "link set mgmt up"] if self.manager else []),
         ])  # fmt: skip
         self._links(self.internet, [], [
             "address add 203.0.113.2/24 dev eth0", "address add 2001:db8:2::2/64 dev eth0 nodad", "link set eth0 up",
-            f"-6 route add {LAN6}:/64 via 2001:db8:2::1",
+            f"route add {LAN6}:/64 via 2001:db8:2::1",
         ])  # fmt: skip
         for guest in self.guests:
             self._links(guest, [], [
                 "link set lo up", "link set eth0 up",
                 f"address add {guest.ip4}/24 dev eth0", f"address add {guest.ip6}/64 dev eth0 nodad",
-                f"route add default via {GATEWAY4}", f"-6 route add default via {GATEWAY6}",
+                f"route add default via {GATEWAY4}", f"route add ::/0 via {GATEWAY6}",
             ])  # fmt: skip
         if self.manager:
             self._links(self.manager, [], [
