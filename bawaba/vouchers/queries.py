@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, case, func, or_, select
+from sqlalchemy import Select, and_, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from bawaba.core.actor import Actor
 from bawaba.core.keyring import Keyring
 from bawaba.plans.models import PlanVersion
 from bawaba.routers.models import RouterGrant
+from bawaba.sites.models import Site
 from bawaba.sites.service import resolve_site
 from bawaba.vouchers import codes
 from bawaba.vouchers.errors import BatchFailed, BatchNotFound, BatchNotReady, CardNotFound
@@ -52,17 +53,24 @@ def list_cards(
     status: str | None = None,
     q: str | None = None,
 ) -> list[Card]:
-    """Newest first (a search by serial: in serial order), one row more than the page holds."""
-    wanted = _visible(_cards(), actor, db)
+    """Newest first (a search by serial: in serial order; expired: the latest end first), one row more than the page."""
+    wanted = _visible(_cards(), actor, db, by_batch=batch_id is not None, by_serial=bool(q))
     if batch_id is not None:
         wanted = wanted.where(Voucher.batch_id == batch_id)
     if status is not None:
         wanted = wanted.where(*_status_is(status, now))
     if q:
         return _search(db, wanted, page, keyring, q.strip())
+    order = (Voucher.over_at, Voucher.id) if status == "expired" else (Voucher.id,)
+    return _page(db, wanted, page, order)
+
+
+def _page(db: Session, wanted: Select[Any], page: PageRequest, order: tuple[Any, ...]) -> list[Card]:
+    """The page's cards in falling order of these columns, the last of which is unique."""
     if page.after_id is not None:
-        wanted = wanted.where(Voucher.id < page.after_id)
-    rows = db.execute(wanted.order_by(Voucher.id.desc()).limit(page.limit + 1))
+        last = [select(column).where(Voucher.id == page.after_id).scalar_subquery() for column in order]
+        wanted = wanted.where(tuple_(*order) < tuple_(*last) if len(order) > 1 else order[0] < page.after_id)
+    rows = db.execute(wanted.order_by(*(column.desc() for column in order)).limit(page.limit + 1))
     return [(row[0], row[1]) for row in rows]
 
 
@@ -84,16 +92,25 @@ def _search(db: Session, wanted: Select[Any], page: PageRequest, keyring: Keyrin
     return [(row[0], row[1]) for row in rows]
 
 
-def _cards() -> Select[Any]:
+def _cards() -> Any:
     return select(Voucher, PlanVersion).join(PlanVersion, PlanVersion.id == Voucher.plan_version_id)
 
 
-def _visible(wanted: Select[Any], actor: Actor, db: Session) -> Select[Any]:
-    """Only of the actor's sites, and none of a batch that is not ready: those cards do not exist yet."""
+def _visible(wanted: Select[Any], actor: Actor, db: Session, *, by_batch: bool, by_serial: bool) -> Select[Any]:
+    """Only of the actor's sites, and none of a batch that is not ready: those cards do not exist yet.
+
+    The indexes of cards begin with the site, so one site is named even where it is the only one. "+ 0" keeps SQLite,
+    which has no statistics, from them where another index is the better one.
+    """
     unready = list(db.scalars(select(Batch.id).where(Batch.state != "ready").limit(1000)))
     if unready:
         wanted = wanted.where(or_(Voucher.batch_id.is_(None), Voucher.batch_id.not_in(unready)))
-    return wanted if actor.site_ids is None else wanted.where(Voucher.site_id.in_(actor.site_ids))
+    site_ids = list(db.scalars(select(Site.id))) if actor.site_ids is None else sorted(actor.site_ids)
+    if len(site_ids) == 1:
+        return wanted.where((Voucher.site_id + 0 if by_batch else Voucher.site_id) == site_ids[0])
+    if by_serial and not by_batch:
+        return wanted.where(Voucher.site_id.in_(site_ids))
+    return wanted if actor.site_ids is None else wanted.where((Voucher.site_id + 0).in_(site_ids))
 
 
 def _status_is(status: str, now: datetime) -> list[Any]:
