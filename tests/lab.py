@@ -255,12 +255,13 @@ class Lab:
             *(["address add 172.30.0.1/24 dev mgmt", "link set mgmt up"] if self.manager else []),
         ])  # fmt: skip
         self._links(self.internet, [], [
-            "address add 203.0.113.2/24 dev eth0", "address add 2001:db8:2::2/64 dev eth0 nodad", "link set eth0 up",
+            "address add 203.0.113.2/24 dev eth0", "address add 2001:db8:2::2/64 dev eth0 nodad",
+            "link set eth0 gso_max_segs 1 up",  # frames as on a real wire, not 64 KiB at once
             f"route add {LAN6}:/64 via 2001:db8:2::1",
         ])  # fmt: skip
         for guest in self.guests:
             self._links(guest, [], [
-                "link set lo up", "link set eth0 up",
+                "link set lo up", "link set eth0 gso_max_segs 1 up",
                 f"address add {guest.ip4}/24 dev eth0", f"address add {guest.ip6}/64 dev eth0 nodad",
                 f"route add default via {GATEWAY4}", f"route add ::/0 via {GATEWAY6}",
             ])  # fmt: skip
