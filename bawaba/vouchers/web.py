@@ -73,7 +73,7 @@ def new_cards() -> Response:
     """The form: which plan, how many, what codes."""
     plans = _plans()
     chosen = request.args.get("plan_id") or (str(plans[0][0].id) if plans else "")
-    return _form(plans, Form({"plan_id": chosen, "quantity": "40", "once": secrets.token_urlsafe(16)}))
+    return _form(plans, Form({"plan_id": chosen, "quantity": "1", "once": secrets.token_urlsafe(16)}))
 
 
 @bp.post("/cards/new")

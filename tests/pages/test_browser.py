@@ -144,6 +144,7 @@ def test_a_batch_is_printed_from_its_page_and_the_journal_has_it(window: Window,
     window.sign_in()
     plan_id = shop.cast.make_plan().plan_id
     window.open(f"/cards/new?plan_id={plan_id}")
+    window.page.fill("#quantity", "40")
     window.page.click("#make button.primary")
     window.page.click("form[action$='cards.pdf'] .choice:nth-child(2)")
     window.page.fill("#from_serial", "B001-0003")

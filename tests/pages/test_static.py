@@ -6,13 +6,14 @@ import gzip
 import hashlib
 import itertools
 import re
+from pathlib import Path
 
 import pytest
 
 from bawaba.web.static_files import FOLDER
 from tests.pages.sentences import ROOT
 
-VENDOR = FOLDER / "vendor"
+PINNED = (FOLDER / "vendor", FOLDER / "fonts")
 CSS = (FOLDER / "app.css").read_text()
 PHYSICAL = re.compile(
     r"(?:margin|padding|border)-(?:left|right)|^\s*(?:left|right)\s*:|text-align:\s*(?:left|right)", re.M
@@ -30,12 +31,13 @@ READ_ON = {  # what is written in a colour, and what lies behind it
 }
 
 
-def test_other_peoples_files_are_what_was_published():
-    lines = [line.split() for line in (VENDOR / "SHA256SUMS").read_text().splitlines()]
+@pytest.mark.parametrize("folder", PINNED, ids=lambda folder: folder.name)
+def test_other_peoples_files_are_what_was_published(folder: Path):
+    lines = [line.split() for line in (folder / "SHA256SUMS").read_text().splitlines()]
 
-    assert {name for _digest, name in lines} | {"README.md", "SHA256SUMS"} == {path.name for path in VENDOR.iterdir()}
+    assert {name for _digest, name in lines} | {"README.md", "SHA256SUMS"} == {path.name for path in folder.iterdir()}
     for digest, name in lines:
-        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest, name
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest, name
 
 
 def test_all_that_a_page_loads_weighs_less_than_90_kb():
