@@ -3,8 +3,9 @@
     python -m benchmarks.hello
     python -m benchmarks.hello --url http://127.0.0.1:5000/healthz --count 20000 --in-flight 16
 
-The server is a process of its own; the load generator shares the machine's cores with it. Where a2wsgi is installed it
-is measured too, and the bridge over the standard library's thread pool always.
+The server is a process of its own; the load generator shares the machine's cores with it. The server's CPU time for a
+request says more than the rate when the machine has other work. The bridge over the standard library's thread pool is
+measured beside ours, and a2wsgi where it is installed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import importlib.util
+import os
 import socket
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -89,6 +92,11 @@ class Running:
     pid: int
     process: subprocess.Popen[bytes]
 
+    def cpu_seconds(self) -> float:
+        """The processor time that it has used until now."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def tell(self) -> None:
         """Write a line to its standard input."""
         assert self.process.stdin is not None
@@ -120,25 +128,30 @@ def server(module: str, *arguments: str) -> Iterator[Running]:
         process.wait()
 
 
-def measure(name: str) -> dict[int, Result]:
-    """Load one application with each number of requests in flight."""
+def measure(name: str) -> dict[int, tuple[Result, float]]:
+    """Load one application with each number of requests in flight; what came, and the CPU time of each request, us."""
+    results = {}
     with server("benchmarks.hello", "--serve", name) as running:
         data = request("GET", "/")
         run_once("127.0.0.1", running.port, lambda _: data, WARM_UP, 16)
-        return {flight: run_once("127.0.0.1", running.port, lambda _: data, COUNT, flight) for flight in IN_FLIGHT}
+        for flight in IN_FLIGHT:
+            before = running.cpu_seconds()
+            result = run_once("127.0.0.1", running.port, lambda _: data, COUNT, flight)
+            results[flight] = result, (running.cpu_seconds() - before) / COUNT * 1e6
+    return results
 
 
 def compare() -> None:
     """Print the table."""
     names = ["bare ASGI", "Flask, bridge", "Flask, executor"]
     names += ["Flask, a2wsgi"] * (importlib.util.find_spec("a2wsgi") is not None)
-    floor: dict[int, Result] = {}
+    floor: dict[int, tuple[Result, float]] = {}
     for name in names:
         results = measure(name)
         floor = floor or results
-        for flight, result in results.items():
-            ratio = result.rate / floor[flight].rate
-            print(f"{name:15} {flight:3} in flight: {result}; {ratio:.2f} x bare ASGI", flush=True)
+        for flight, (result, cpu_us) in results.items():
+            ratio = result.rate / floor[flight][0].rate
+            print(f"{name:15} {flight:3} in flight: {result}; {ratio:.2f} x bare ASGI; {cpu_us:.0f} us CPU", flush=True)
 
 
 def load(url: str, count: int, in_flight: int) -> None:
