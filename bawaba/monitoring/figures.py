@@ -26,7 +26,7 @@ from bawaba.vouchers import queries as vouchers
 from bawaba.web.paging import PageRequest
 
 DAYS = 7
-SESSIONS_SHOWN = 8
+SESSIONS_SHOWN = 6
 PLANS_SHOWN = 8
 ROUTERS_SHOWN = 8
 JOBS_COUNTED = 100

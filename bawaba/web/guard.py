@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from bawaba.core.actor import Actor
 from bawaba.core.errors import Forbidden, Unauthenticated
 from bawaba.core.runtime import Runtime
+from bawaba.web import language
 
 View = TypeVar("View", bound=Callable[..., Any])
 EVERYONE = "open"  # no sign-in at all: guests, sign-in itself, health
@@ -99,6 +100,8 @@ def install(app: Flask, authenticate: Authenticate) -> None:
         if found is None:
             raise Unauthenticated()
         g.caller = found
+        if found.csrf is not None and request.args.get("lang") not in language.languages():
+            g.language = language.choose(found.actor.language, None, "en")  # a person at a browser chose theirs once
         if found.csrf is not None and request.method not in SAFE_METHODS:
             _check_csrf(found.csrf)
         if permission != SIGNED_IN and not found.actor.may(permission or ""):

@@ -91,13 +91,6 @@ def install(app: Flask) -> None:
         other_languages=other_languages,
     )
 
-    @app.before_request
-    def speak_their_language() -> None:
-        """A person at a browser chose their language once; ?lang= is for this page only."""
-        caller = guard.caller()
-        if caller and caller.csrf is not None and request.args.get("lang") not in language.languages():
-            g.language = language.choose(caller.actor.language, None, "en")
-
     @app.context_processor
     def about_the_reader() -> dict[str, Any]:
         spoken = language.current()

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import expect
 
 from bawaba.accounts.models import User
+from bawaba.routers.models import RouterJob
 from bawaba.sales.models import Sale
 from tests.cast import PHONE
 from tests.product import ADMIN, PASSWORD, Product, product
@@ -180,7 +181,7 @@ def test_a_page_that_lost_its_server_says_so_and_catches_up(window: Window, shop
 
 @pytest.fixture
 def busy_shop(shop: Product) -> Product:
-    """An evening in: plans, batches, guests online, a week of sales, and a router that is out of order."""
+    """An evening in: plans, batches, guests online, and a week of sales."""
     cast = shop.cast
     site_id = cast.site.id
     shop.rt.transact(lambda db: setattr(db.get(User, 1), "language", "ar"))
@@ -213,8 +214,6 @@ def busy_shop(shop: Product) -> Product:
     client.put("/api/devices", json={"mac": "02:00:5e:aa:00:01", "standing": "trusted", "note": "الطابعة"})
     client.put("/api/devices", json={"mac": "02:00:5e:aa:00:02", "standing": "blocked"})
     client.post("/api/users", json={"username": "omar", "password": "green-door-81", "role": "operator"})
-    broken = {"name": "السطح", "driver": "fake", "address": "memory", "options": {"fail": "unreachable"}}
-    client.post("/api/routers", json=broken)
     version = cast.make_plan(name="يوم كامل", duration_seconds=86_400)
     for day, many in enumerate((14, 22, 17, 31, 26, 38), start=1):
         for _ in range(many):
@@ -225,8 +224,17 @@ def busy_shop(shop: Product) -> Product:
     return shop
 
 
+def out_of_order(shop: Product) -> None:
+    """A router that does not answer, and what it owes."""
+    cast = shop.cast
+    broken = cast.make_router(cast.site.id, name="السطح", options={"fail": "unreachable"})
+    owed = {"router_id": broken.id, "next_try_at": cast.now + timedelta(hours=1), "created_at": cast.now}
+    cast._add(RouterJob(**owed, kind="kick", state="failed", attempts=12, last_error="unreachable: no answer"))
+    cast._add(RouterJob(**owed, kind="devices", state="open", attempts=3, last_error="unreachable: no answer"))
+
+
 PAGES = """
-/dashboard /cards/new /batches /batches/1 /cards /cards?q=NONE /cards/150 /cards/150/disable /sessions
+/dashboard /cards/new /batches /batches/1 /cards /cards?q=NONE /cards/150 /cards/225 /cards/150/disable /sessions
 /sessions?ended=true /sessions/1/end /routers /routers/1 /routers/2 /routers/new /routers/1/edit /jobs /jobs?state=done
 /devices /plans /plans/new /plans/1 /plans?archived=true /people /people/new /people/2 /account /site /site/new
 """
@@ -241,6 +249,7 @@ def test_every_page_fits_in_both_languages_and_sizes(busy_shop: Product, window:
         name = re.sub(r"\W+", "-", path).strip("-")
         window.page.screenshot(path=folder / f"{name}-{window.language}-{window.size}.png", full_page=True)
 
+    out_of_order(busy_shop)
     window.open(f"/login?lang={window.language}")
     picture("/login")
     window.sign_in()
@@ -257,14 +266,16 @@ def test_every_page_fits_in_both_languages_and_sizes(busy_shop: Product, window:
 @pytest.mark.parametrize("window", [("en", "desk")], indirect=True)
 def test_the_readme_shows_the_product_as_it_is(busy_shop: Product, window: Window):
     README_IMAGES.mkdir(parents=True, exist_ok=True)
+    window.page.set_viewport_size({"width": 1280, "height": 900})
     window.sign_in()
     window.speak()
     window.open("/dashboard")
+    expect(window.page.locator("#dashboard")).not_to_contain_text("↓ 0 B", timeout=60_000)  # the routers were asked
     window.page.screenshot(path=README_IMAGES / "dashboard.png")
     window.page.click("#menu button[name=language][value=ar]")
     window.page.wait_for_selector("html[lang=ar]")
     window.open("/cards/new")
     window.page.screenshot(path=README_IMAGES / "make-cards.png")
     window.page.set_viewport_size({"width": 390, "height": 700})
-    window.open("/?lang=ar")
+    window.open(f"/?lang=ar&router={busy_shop.cast.router.id}")
     window.page.screenshot(path=README_IMAGES / "portal.png")

@@ -65,6 +65,17 @@ def test_the_language_that_a_person_chooses_stays(hana: Browser):
     assert '<html lang="ar" dir="rtl">' in hana.get("/dashboard").text
 
 
+def test_a_refusal_is_said_in_the_persons_language(vera: Browser):
+    vera.submit("/account/language", {"language": "ar"})
+
+    assert "لا تملك صلاحية لهذا" in words(vera.get("/people").text)
+
+
+def test_who_signs_out_is_asked_to_sign_in_again(hana: Browser):
+    assert hana.submit("/sign-out") == "/login"
+    assert hana.get("/dashboard").headers["Location"] == "/login?next=/dashboard"
+
+
 @pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example", "/\x00"])
 def test_no_form_leads_to_somebody_elses_site(elsewhere: str, hana: Browser):
     assert hana.submit("/account/language", {"language": "en", "back": elsewhere}) == "/account"

@@ -29,6 +29,12 @@ document.addEventListener("click", (event) => {
   if (on("[data-print]")) window.print();
 });
 
+// A page that was asked for in one language asks its questions in that one.
+document.addEventListener("htmx:config:request", (event) => {
+  const spoken = new URL(location.href).searchParams.get("lang");
+  if (spoken) event.detail.ctx.request.body.set("lang", spoken);
+});
+
 // A second click on the same button must not order twice.
 document.addEventListener("submit", (event) => {
   const form = event.target;
