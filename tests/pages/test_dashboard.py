@@ -35,9 +35,9 @@ def sell(cast: Cast, price_minor: int, hours_ago: float) -> None:
 
 def test_today_begins_at_midnight_on_the_sites_clock(rt: Runtime, cast: Cast, clock: ManualClock):
     here = clock.now().astimezone(ZoneInfo("Asia/Aden"))
-    clock.advance((24 - here.hour + 9) * 3600 - here.minute * 60 - here.second)  # nine in the morning
-    sell(cast, 200, hours_ago=8.9)
-    sell(cast, 300, hours_ago=9.1)
+    clock.advance((24 - here.hour + 1) * 3600 - here.minute * 60 - here.second)  # one at night; in UTC still yesterday
+    sell(cast, 200, hours_ago=0.9)
+    sell(cast, 300, hours_ago=1.1)
 
     today, days = board(rt).today, board(rt).days
 
