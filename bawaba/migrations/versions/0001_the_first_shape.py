@@ -434,6 +434,13 @@ def upgrade() -> None:
         batch_op.create_index("voucher_serial", ["site_id", "serial"], unique=True)
         batch_op.create_index("voucher_site", ["site_id", "id"], unique=False)
         batch_op.create_index(
+            "voucher_stock",
+            ["plan_version_id"],
+            unique=False,
+            postgresql_where=sa.text("status = 'unused'"),
+            sqlite_where=sa.text("status = 'unused'"),
+        )
+        batch_op.create_index(
             "voucher_unused",
             ["site_id", "id"],
             unique=False,
@@ -561,6 +568,9 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "voucher_unused", postgresql_where=sa.text("status = 'unused'"), sqlite_where=sa.text("status = 'unused'")
+        )
+        batch_op.drop_index(
+            "voucher_stock", postgresql_where=sa.text("status = 'unused'"), sqlite_where=sa.text("status = 'unused'")
         )
         batch_op.drop_index("voucher_site")
         batch_op.drop_index("voucher_serial")
