@@ -92,9 +92,7 @@ def _identity(caller: Caller | None) -> Identity | None:
 
 def _greet(config: Config, password: str | None) -> None:
     """What a newcomer needs to see; the password is shown this once and is kept nowhere."""
-    click.echo(
-        f"Bawaba is on http://{config.host}:{config.port}/dashboard  (guests: http://{config.host}:{config.port}/)"
-    )
+    click.echo(f"Bawaba is on {config.portal_url}/dashboard  (guests: {config.portal_url}/)")
     if password is not None:
         click.echo(f"  user name: {config.admin_username}")
         click.echo(

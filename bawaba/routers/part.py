@@ -77,6 +77,7 @@ class Routers:
         self.owner = f"{rt.config.host}:{rt.config.port}"
         self._waiting = threading.BoundedSemaphore(waiting_most or max(1, rt.config.web_threads // 2))
         self._busy: set[int] = set()
+        self._new_router = False
         self._wake: asyncio.Event | None = None
         self._poll_gate = asyncio.Semaphore(POLLS_AT_ONCE)
 
@@ -127,8 +128,9 @@ class Routers:
             self.rt.publish(event)
         return events
 
-    def wake(self) -> None:
-        """There is new work: look now, not at the next beat."""
+    def wake(self, *, new_router: bool = False) -> None:
+        """There is new work: look now, not at the next beat. A new router is taken on at once too."""
+        self._new_router = self._new_router or new_router
         self.loop.call(self._wake_soon)
 
     def _wake_soon(self) -> None:
@@ -187,7 +189,8 @@ class Routers:
         while True:
             now = self.rt.clock.now()
             try:
-                if self.rt.clock.monotonic() - leased_at >= LEASE_EVERY_S:
+                if self._new_router or self.rt.clock.monotonic() - leased_at >= LEASE_EVERY_S:
+                    self._new_router = False
                     await self.rt.transact_async(_take_leases, self.owner, now, fresh)
                     leased_at, fresh = self.rt.clock.monotonic(), False
                 work, polls = await self.rt.read_async(_due_routers, self.owner, now)

@@ -33,7 +33,7 @@ def add_router(rt: Runtime, actor: Actor, facts: dict[str, Any]) -> Router:
     driver_class(facts["driver"])
     router = rt.transact(_add, rt, actor, facts, rt.clock.now())
     directory(rt).forget()
-    part(rt).wake()
+    part(rt).wake(new_router=True)
     return router
 
 

@@ -140,6 +140,8 @@ def _judge(
             _found_online(db, session, reading, now, settled)
         return
     cause, ended_at = _cause(db, session, new, now)
+    if cause is None and reading is not None and reading.raw.get("ended") == "data":
+        cause, ended_at = rules.DATA_SPENT, now  # the gateway stops just short of the last packet
     if (
         cause is None
         and any(new) is False

@@ -14,6 +14,7 @@ USER_REQUEST = "User-Request"
 ADMIN_RESET = "Admin-Reset"
 MOVED = "Port-Preempted"
 NAS_REBOOT = "NAS-Reboot"
+LEAST_BYTES = 2048
 
 
 class Card(Protocol):
@@ -90,7 +91,10 @@ def left_on(card: Card, over_at: datetime | None, live: Sequence[Live], now: dat
 
 
 def _less(quota: int | None, used: int) -> int | None:
-    return None if quota is None else max(0, quota - used)
+    """What is left of a quota; less than a packet or two is nothing, for a gateway stops just short of the last one."""
+    if quota is None:
+        return None
+    return quota - used if quota - used >= LEAST_BYTES else 0
 
 
 def is_silent(session: Live, idle_timeout_seconds: int, now: datetime) -> bool:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.gateway.conftest import Hotspot, arabic_digits, phone, seconds_until
-from tests.lab import INTERNET4, INTERNET6, eventually, finish
+from tests.lab import INTERNET4, INTERNET6, Guest, eventually, finish
 
 pytestmark = pytest.mark.netns
 MIB = 1024 * 1024
@@ -79,17 +79,13 @@ def test_what_the_phone_used_is_counted_to_two_percent(hotspot):
 def test_data_used_up_cuts_in_the_middle_of_a_download(hotspot):
     guest = hotspot.lab.guests[0]
     hotspot.go_online(guest, quota_bytes=3 * MIB)
-    download = guest.download(20 * MIB)
-    _, received, seconds = finish(download)
+    received = fetch(guest, 20 * MIB, seconds=5)
 
     assert 2 * MIB < received <= 3 * MIB
-    assert seconds < 10
     assert not guest.is_online()
-    session = hotspot.call("GET", "/api/sessions?limit=1")["items"][0]
-    eventually(
-        lambda: hotspot.call("GET", f"/api/sessions/{session['id']}")["ended_at"] is not None, seconds=45
-    )  # the monitor has seen it too
-    told = hotspot.call("GET", f"/api/sessions/{session['id']}")
+    hotspot.poll()  # the monitor sees it too
+    eventually(lambda: hotspot.live() == [], lambda: f"{hotspot.live()} {hotspot.manager_log()} {hotspot.lab.agent_log()} {hotspot.call('GET','/api/router-jobs')}{hotspot.call('GET','/api/routers')}")
+    told = hotspot.call("GET", "/api/sessions?limit=1")["items"][0]
     assert told["terminate_cause"] == "NAS-Request"
     assert told["bytes_up"] + told["bytes_down"] <= 3 * MIB
 
@@ -115,13 +111,13 @@ def test_kicked_from_the_admin_page_a_running_download_stops(hotspot, tmp_path):
         page.goto(f"{hotspot.url}/login")
         page.fill("input[name=username]", "hana")
         page.fill("input[name=password]", "a-long-password")
-        page.click("form button[type=submit]")
+        page.press("input[name=password]", "Enter")
         page.wait_for_url("**/dashboard")
         page.goto(f"{hotspot.url}/sessions")
         download = guest.download(60 * MIB)
         time.sleep(1)
-        page.get_by_text("Disconnect").first.click()
-        page.locator("dialog, main").get_by_role("button", name="Disconnect").last.click()
+        page.locator("a[href*='/end']").first.click()
+        page.locator("form[action*='/end'] button").click()
         seconds_until(lambda: not guest.is_online(), 10)
         before = guest.moved()[1]
         time.sleep(0.5)
@@ -140,6 +136,11 @@ def test_rates_are_kept_within_ten_percent(hotspot, kbps):
 
     sent = guest.curl(f"http://{INTERNET4}/", "-X", "POST", "--data-binary", f"@{blob(hotspot, count)}", timeout=30)
     assert sent.up * 8 / sent.seconds / 1000 == pytest.approx(kbps, rel=0.1)
+
+
+def fetch(guest: Guest, count: int, seconds: float) -> int:
+    """Fetch so many bytes, so long at the most; how many came."""
+    return guest.curl(f"http://{INTERNET4}/big/{count}", "-o", "/dev/null", timeout=seconds).down
 
 
 def blob(hotspot: Hotspot, count: int) -> str:
@@ -167,7 +168,7 @@ def test_manager_killed_and_started_again_guests_stay_online_and_are_counted(hot
     assert guest.is_online()
     finish(guest.download(MIB))
     hotspot.start_manager()
-    eventually(lambda: hotspot.call("GET", f"/api/sessions/{session_id}")["bytes_down"] > MIB, seconds=40)
+    eventually(lambda: hotspot.call("GET", f"/api/sessions/{session_id}")["bytes_down"] > MIB)
     assert guest.is_online()
 
 
@@ -175,10 +176,12 @@ def test_machine_rebooted_guests_are_back_with_what_was_left(hotspot):
     guest = hotspot.lab.guests[0]
     session_id = hotspot.go_online(guest, quota_bytes=20 * MIB)
     finish(guest.download(4 * MIB))
+    hotspot.poll()
+    eventually(lambda: hotspot.live()[0]["bytes_down"] > 4 * MIB)
     end = hotspot.live()[0]["end_time"]
     hotspot.stop_manager(signal.SIGKILL)
     hotspot.lab.kill_agent()
-    hotspot.lab.nft("delete", "table", "inet", "captive")
+    hotspot.lab.nft("flush", "ruleset")
     hotspot.lab.start_agent()
     assert not guest.is_online()
     hotspot.start_manager()
@@ -186,8 +189,7 @@ def test_machine_rebooted_guests_are_back_with_what_was_left(hotspot):
 
     assert lasted < 60
     assert hotspot.live()[0]["end_time"] == end
-    _, received, _ = finish(guest.download(40 * MIB))
-    assert received <= 20 * MIB
+    assert 12 * MIB < fetch(guest, 40 * MIB, seconds=6) <= 16 * MIB
     told = hotspot.terminate(session_id)
     assert told["bytes_down"] <= 21 * MIB
 
