@@ -60,7 +60,8 @@ BLUEPRINTS = [
 def create_app(rt: Runtime) -> Flask:
     """The Flask application around a Runtime."""
     app = APIFlask("bawaba", title="Bawaba", version="1", spec_path="/api/openapi.json", docs_path="/api/docs",
-                   static_folder=None, json_errors=False)  # fmt: skip
+                   static_folder=None,  # type: ignore[arg-type]
+                   json_errors=False)  # fmt: skip
     app.extensions["bawaba"] = rt
     app.config["MAX_CONTENT_LENGTH"] = BODY_MOST
     app.config["OPENAPI_VERSION"] = "3.1.0"

@@ -31,16 +31,16 @@ class Config(BaseModel):
 
     data_dir: Path = Path("/var/lib/bawaba")
     host: str = "127.0.0.1"
-    port: int = Field(5000, ge=1, le=65535)
+    port: int = Field(default=5000, ge=1, le=65535)
     database_url: str = ""
     redis_url: str = ""
     key_file: Path | None = None
     public_url: str = ""
     trusted_proxies: tuple[str, ...] = ()
     admin_username: str = "admin"
-    admin_password: str = Field("", repr=False)
+    admin_password: str = Field(default="", repr=False)
     log_level: str = "info"
-    web_threads: int = Field(12, ge=2, le=64)
+    web_threads: int = Field(default=12, ge=2, le=64)
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

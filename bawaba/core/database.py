@@ -224,8 +224,9 @@ def _lost(error: BaseException) -> bool:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if not hasattr(cause, "sqlstate"):
         return False  # not one of psycopg's
-    if cause.sqlstate is not None:
-        return str(cause.sqlstate).startswith(LOST_STATES)
+    state = getattr(cause, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(LOST_STATES)
     return type(cause).__name__ == "OperationalError"  # it never got an answer
 
 

@@ -29,7 +29,7 @@ class Statement:
 
     def __init__(self, sql: str, columns: str = "", times: Sequence[str] = ()) -> None:
         names = columns.split()
-        self._row = namedtuple("Row", names) if names else None  # type: ignore[misc]
+        self._row: Any = namedtuple("Row", names) if names else None
         self._time_places = [names.index(name) for name in times]
         self._names = NAME.findall(sql)
         self._sqlite = NAME.sub("?", LOCK.sub("", sql))

@@ -143,7 +143,7 @@ def confirmed(db: Session, job: Promised, there: RouterSession, now: datetime) -
     return [SessionChanged(online_out(session, card.serial, job.router_id, online), urgent=True)]
 
 
-def mark_online(db: Session, card: Any, session: Any, router_id: int, there: RouterSession, started: datetime) -> None:
+def mark_online(db: Session, card: Any, session: Any, router_id: int, there: RouterSession, started: datetime) -> Any:
     """Write down that a device is in since `started`, and until when it may be."""
     over_at = claiming.confirm_first_use(db, card, started)
     live = LIVE.all(db, voucher_id=card.id) if card.kind == "used_time" else []

@@ -18,7 +18,7 @@ from bawaba.web.paging import PageRequest
 Row = tuple[GuestSession, str]
 
 
-def with_serial(actor: Actor | None = None) -> Select[Any]:
+def with_serial(actor: Actor | None = None) -> Select[GuestSession, str]:
     """Sessions and their cards' serials, of the sites that someone sees."""
     wanted = select(GuestSession, Voucher.serial).join(Voucher, Voucher.id == GuestSession.voucher_id)
     if actor is None or actor.site_ids is None:

@@ -103,7 +103,8 @@ def _make_card(
 
 def _insert_one(db: Session, row: dict[str, Any]) -> int | None:
     """Insert a card; None when its code exists already."""
-    return db.scalar(_insert_new(db).values(**row).returning(Voucher.id))
+    inserted: int | None = db.scalar(_insert_new(db).values(**row).returning(Voucher.id))
+    return inserted
 
 
 def _insert_new(db: Session) -> Any:

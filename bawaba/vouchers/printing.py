@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -182,7 +182,7 @@ def print_cards(rt: Runtime, batch: Batch, first: int, last: int) -> Iterator[Pr
         number = stretch[-1].number
 
 
-def _images(rt: Runtime, batch: Batch, stretch: list[Voucher]) -> list[qr.QrMatrix]:
+def _images(rt: Runtime, batch: Batch, stretch: Sequence[Voucher]) -> list[qr.QrMatrix]:
     start = stretch[0].number - 1
     try:
         return list(making.store(rt).read(batch.id, start, start + len(stretch)))
@@ -248,7 +248,7 @@ def export_csv(rt: Runtime, actor: Actor, batch_id: int, *, with_codes: bool) ->
     made = _new_file(rt, f"{batch_label(batch)}.csv")
     with made.path.open("wb") as file:
         file.writelines(csv_export.lines(rows()))
-    rt.transact(audit.record, actor, "batch.exported", batch.site_id, "batch", batch.id, now)
+    rt.transact(_note_export, actor, batch, now)
     return made
 
 
@@ -267,6 +267,10 @@ def _note_print(db: Session, actor: Actor, batch: Batch, layout: str, first: int
     )
     facts = {"layout": layout, "from": serials[0], "to": serials[1]}
     audit.record(db, actor, "batch.printed", batch.site_id, "batch", batch.id, now, **facts)
+
+
+def _note_export(db: Session, actor: Actor, batch: Batch, now: datetime) -> None:
+    audit.record(db, actor, "batch.exported", batch.site_id, "batch", batch.id, now)
 
 
 def _new_file(rt: Runtime, name: str) -> MadeFile:

@@ -201,7 +201,8 @@ def test_a_connection_lost_in_the_commit_does_nothing_twice(postgres_server, mon
 
     with postgres_server.database(postgres_server.template("migrated", migrations.migrate)) as url:
         database = Database(url, rng=Random(1))
-        runs, real = [], RootTransaction.commit
+        runs: list[int] = []
+        real = RootTransaction.commit
 
         def commit_and_lose_the_answer(self) -> None:
             real(self)
@@ -226,7 +227,7 @@ def test_a_connection_lost_in_the_commit_does_nothing_twice(postgres_server, mon
 
 def test_a_database_that_stays_away_is_said_so(tmp_path):
     database = Database("postgresql+psycopg://nobody@127.0.0.1:1/none", rng=Random(1))
-    told = []
+    told: list[Exception] = []
     database.on_away = told.append
     began = time.monotonic()
     with pytest.raises(DatabaseAway):

@@ -103,7 +103,8 @@ def test_a_listener_that_fails_reaches_nobody():
     class Rain(Event):
         pass
 
-    bus, heard = EventBus(), []
+    bus = EventBus()
+    heard: list[Event] = []
 
     def fails(event: Event) -> None:
         raise ValueError("wet")

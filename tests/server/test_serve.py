@@ -68,7 +68,9 @@ def demo(tmp_path: Path) -> Iterator[Served]:
 
 
 def password_in(said: str) -> str:
-    return re.search(r"password:\s+(\S+)", said).group(1)
+    found = re.search(r"password:\s+(\S+)", said)
+    assert found is not None, said
+    return found[1]
 
 
 def test_a_newcomer_makes_a_card_and_redeems_it_and_a_restart_loses_nothing(demo):

@@ -36,6 +36,7 @@ def test_a_card_gets_a_phone_online_until_its_time_is_over(rt, cast):
     got = redeeming.redeem(rt, card.code, cast.guest())
 
     assert (got.status, got.resumed, got.remaining_seconds) == ("online", False, 3 * HOUR)
+    assert got.end_time is not None and got.start_time is not None
     assert (got.end_time - got.start_time).total_seconds() == 3 * HOUR
     assert [s.client.mac for s in fake.box(cast.router.id).sessions.values()] == [PHONE]
     assert cast.row(Voucher, card.id).status == "used"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -56,7 +57,7 @@ def test_a_card_made_while_the_router_is_silent_exists_and_goes_there_later(rt, 
 
 
 def test_a_new_card_is_announced_without_its_code(rt, cast):
-    heard = []
+    heard: list[Any] = []
     rt.events.subscribe(VoucherCreated, heard.append)
     voucher, _ = making.make_card(rt, HANA, making.CardOrder(cast.make_plan().plan_id))
     code = making.open_code(rt.keyring, voucher)
@@ -71,7 +72,7 @@ def test_each_card_has_its_qr_image_stored(rt, cast):
 
 
 def test_a_batch_is_exactly_as_large_as_ordered_with_serials_in_order(rt, cast):
-    heard = []
+    heard: list[Any] = []
     rt.events.subscribe(BatchProgress, heard.append)
     batch = order(rt, cast, 1234)
 
