@@ -4,7 +4,7 @@ Typst sets what all cards share once; that is stamped on each card's place, and 
 it. What is imported here is light: the typesetter and the PDF library are for the child alone.
 """
 
-from bawaba.vouchers.sheets.job import Labels, PrintCard, SheetJob, card_line, job_line, labels
+from bawaba.vouchers.sheets.job import Labels, PrintCard, SheetJob, card_line, job_line
 from bawaba.vouchers.sheets.layouts import LAYOUTS, Layout
 
-__all__ = ["LAYOUTS", "Labels", "Layout", "PrintCard", "SheetJob", "card_line", "job_line", "labels"]
+__all__ = ["LAYOUTS", "Labels", "Layout", "PrintCard", "SheetJob", "card_line", "job_line"]

@@ -39,38 +39,21 @@ class PrintCard:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """The sentences on a card and under a sheet, in the sheet's language. Empty ones are left out."""
+    """Sentences in the sheet's language; empty ones are left out. `short` says briefly what `join` and `open` say."""
 
     join: str
     open: str
+    short: str
     support: str
     use_before: str
     batch: str
     totals: str
 
 
-def labels(job: SheetJob) -> Labels:
-    """The job's facts in sentences; for those who have the catalogues loaded, which is not the child process."""
-    from bawaba.web.language import translate, translate_count
-
-    def say(sentence: str, value: str) -> str:
-        return translate(sentence, job.language, value=f"\u2068{value}\u2069") if value else ""
-
-    join = say("Join the WiFi %(value)s", job.wifi_name) or translate("Join the WiFi", job.language)
-    count = translate_count("%(count)s card", "%(count)s cards", job.cards, job.language)
-    batch = say("Batch %(value)s", job.batch_label)
-    return Labels(
-        join=join,
-        open=say("Open %(value)s and type the number, or scan", job.portal_text),
-        support=say("Help: %(value)s", job.support),
-        use_before=say("Use before %(value)s", job.use_before),
-        batch=batch,
-        totals=" · ".join(part for part in (batch, count, say("Total %(value)s", job.total_text)) if part),
-    )
-
-
 def job_line(job: SheetJob) -> bytes:
-    """The first line."""
+    """The first line. The sentences are made here, for the child would have to load the catalogues for them."""
+    from bawaba.vouchers.card_words import labels
+
     return json.dumps({"job": asdict(job), "labels": asdict(labels(job))}).encode() + b"\n"
 
 

@@ -56,7 +56,7 @@ class _Stamp:
         self._code_box = self._box(layout.code)
         self._qr_box = self._box(layout.qr)
         self._foot_box = self._box(layout.foot)
-        self._serial_pt = layout.text_pt * 0.9
+        self._serial_pt = layout.serial_pt
         self._code_pt = cache(self._fitting_code_pt)
 
     def page(self, cards: list[PrintCard], number: int, pages: int) -> bytes:

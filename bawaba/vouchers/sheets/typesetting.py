@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -93,7 +92,7 @@ def _typst_input(job: SheetJob, labels: Labels, layout: Layout) -> dict[str, Any
         "plan": job.plan_name,
         "plan_words": job.plan_words,
         "labels": asdict(labels),
-        "batch_on_card": bool(job.batch_label),
+        "batch_on_card": bool(job.batch_label) and layout.batch_on_card,
         "page": layout.page,
         "card": layout.card,
         "margin": layout.margin,
@@ -101,7 +100,9 @@ def _typst_input(job: SheetJob, labels: Labels, layout: Layout) -> dict[str, Any
         "rows": layout.rows,
         "thermal": layout.thermal,
         "text_pt": layout.text_pt,
-        "totals": asdict(footer(layout)),
+        "head_pt": layout.head_pt,
+        "serial_pt": layout.serial_pt,
+        "footer": asdict(footer(layout)),
         "letters": LETTERS,
     }
 
