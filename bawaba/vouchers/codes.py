@@ -20,6 +20,7 @@ from typing import Literal
 from bawaba.core.errors import Invalid
 
 Style = Literal["digits", "letters"]
+LETTERS: Style = "letters"
 
 SYMBOLS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 CODES_POSSIBLE: dict[Style, int] = {"digits": 10**11, "letters": 32**10}

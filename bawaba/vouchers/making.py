@@ -156,11 +156,8 @@ def order_batch(rt: Runtime, actor: Actor, order: BatchOrder, once: Once | None 
 
 def _order_batch(db: Session, actor: Actor, order: BatchOrder, now: datetime, once: Once | None) -> Batch:
     version, site = get_current_version(db, actor, order.plan_id)
-    style = order.code_style or default_style(site)
+    style = _style_of(db, order, site)
     prefix = codes.tidy_prefix(order.prefix) if order.prefix else ""
-    odds = codes.guessing_odds(style, live_cards(db, site.id) + order.quantity, site.wrong_tries_per_minute)
-    if odds.expected_stolen_per_year > STOLEN_A_YEAR_MOST:
-        raise TooEasyToGuess(expected_stolen_per_year=odds.expected_stolen_per_year)
     batch = Batch(
         site_id=site.id,
         number=_next(db, site.id, Site.batches_made),
@@ -205,6 +202,16 @@ def new_codes(rt: Runtime, style: codes.Style, count: int, prefix: str) -> list[
         NewCode(text, code_digest(rt.keyring, text), rt.keyring.encrypt(text.encode("ascii"), cards.CARD_SECRET))
         for text in codes.new_codes(rt.rng, style, count, prefix)
     ]
+
+
+def _style_of(db: Session, order: BatchOrder, site: Site) -> codes.Style:
+    """The style asked for, else the site's own; letters where that would make guessing pay. May be `TooEasyToGuess`."""
+    live = live_cards(db, site.id) + order.quantity
+    for style in (order.code_style,) if order.code_style else (default_style(site), codes.LETTERS):
+        odds = codes.guessing_odds(style, live, site.wrong_tries_per_minute)
+        if odds.expected_stolen_per_year <= STOLEN_A_YEAR_MOST:
+            return style
+    raise TooEasyToGuess(expected_stolen_per_year=odds.expected_stolen_per_year)
 
 
 def add_group(

@@ -176,6 +176,8 @@ def test_cards_that_would_pay_to_guess_are_refused(rt, cast, monkeypatch):
     with pytest.raises(Problem) as refused:
         making.order_batch(rt, HANA, making.BatchOrder(cast.make_plan().plan_id, 100_000, "digits"))
     assert refused.value.code == "too_easy_to_guess"
+    left_to_us = making.order_batch(rt, HANA, making.BatchOrder(cast.make_plan().plan_id, 100_000))
+    assert left_to_us.code_style == "letters"
 
 
 def test_lists_find_cards_by_state_serial_and_code_page_by_page(rt, cast, clock):
