@@ -64,7 +64,7 @@ def test_fifty_kills_in_the_middle_of_batches_and_redeems_lose_nothing(tmp_path)
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             assert (now["state"], now["created"]) == ("ready", 3000)
-        rows = []
+        rows: list[dict[str, object]] = []
         cursor = ""
         while cursor is not None:
             page = served.call("GET", f"/api/sessions?active=true&limit=500&cursor={cursor}")
