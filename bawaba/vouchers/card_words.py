@@ -22,7 +22,7 @@ def labels(job: SheetJob) -> Labels:
         open=translate("2. Open %(address)s and type the number, or scan", language, address=portal),
         short=BETWEEN.join(part for part in (wifi, portal) if part),
         support=translate("Help: %(contact)s", language, contact=_apart(job.support)) if job.support else "",
-        use_before=translate("Use before %(when)s", language, when=_apart(job.use_before)) if job.use_before else "",
+        use_before=translate("Use before %(when)s", language, when=_apart(_whole(job.use_before))) if job.use_before else "",
         batch=batch,
         totals=BETWEEN.join(part for part in (batch, count, total) if part),
     )
@@ -31,3 +31,8 @@ def labels(job: SheetJob) -> Labels:
 def _apart(text: str) -> str:
     """A name or number that keeps its own order in a line of the other direction."""
     return f"{ISOLATE}{text}{ISOLATE_END}" if text else ""
+
+
+def _whole(text: str) -> str:
+    """A date that is not torn apart at a line's end."""
+    return text.replace(" ", "\u00a0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from binascii import hexlify
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -76,17 +77,17 @@ class _Stamp:
 
     def _code(self, code: str) -> str:
         """The code in the middle of its box, as large as it fits."""
-        size = self._code_pt(_widest(code))
         box = self._code_box
+        size = min(self._code_pt(_model(code)), box.width * POINTS_A_MM / self._face.width_em(code))
         width = self._face.width_em(code) * size / POINTS_A_MM
         baseline = box.y + box.height / 2 + _CAP_HEIGHT_EM * size / POINTS_A_MM / 2
         return self._text(code, size, box.x + (box.width - width) / 2, baseline)
 
-    def _fitting_code_pt(self, widest: str) -> float:
+    def _fitting_code_pt(self, model: str) -> float:
         box = self._code_box
-        by_width = box.width * POINTS_A_MM / self._face.width_em(widest)
+        by_width = box.width * POINTS_A_MM / self._face.width_em(model)
         by_height = box.height * POINTS_A_MM / (_CAP_HEIGHT_EM * 1.3)
-        return round(min(by_width, by_height), 2)
+        return min(by_width, by_height)
 
     def _serial(self, serial: str) -> str:
         """At the start of its box, in the middle of its height."""
@@ -134,9 +135,7 @@ def _pt(millimetres: float) -> str:
     return f"{millimetres * POINTS_A_MM:.3f}".rstrip("0").rstrip(".")
 
 
-def _widest(code: str) -> str:
-    """The widest code that looks like this one, so that all cards of a batch have letters of one size."""
-    groups = code.split("-")
-    body = "0" * 12 if groups[-1].isdigit() and len(groups[-1]) == 4 else "W" * 10
-    prefix = "" if len(groups) * len(groups[-1]) == len(body) else groups[0]
-    return codes.grouped(prefix + body)
+def _model(code: str) -> str:
+    """A rather wide code of the same form, which a batch's letters get their one size from."""
+    symbol = "0" if code[-5] == "-" else "N"  # 4-4-4 is digits, 5-5 is digits and letters
+    return re.sub("[^-]", symbol, code)

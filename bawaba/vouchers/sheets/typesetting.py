@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +81,8 @@ def set_shared(job: SheetJob, labels: Labels, layout: Layout) -> Base:
 def _typst_input(job: SheetJob, labels: Labels, layout: Layout) -> dict[str, Any]:
     from_right = reads_from_right(job.language)
     boxes = {
-        name: asdict(box_of(layout, box, from_right=from_right))
-        for name, box in (("head", layout.head), ("words", layout.words), ("foot", layout.foot))
+        name: asdict(box_of(layout, box, from_right=from_right)) if box else None
+        for name, box in (("head", layout.head), ("words", layout.words), ("note", layout.note), ("help", layout.help))
     }
     return boxes | {
         "title": job.batch_label or job.site_name,
@@ -90,9 +91,8 @@ def _typst_input(job: SheetJob, labels: Labels, layout: Layout) -> dict[str, Any
         "site": job.site_name,
         "price": job.price_text,
         "plan": job.plan_name,
-        "plan_words": job.plan_words,
+        "plan_words": _whole_amounts(job.plan_words),
         "labels": asdict(labels),
-        "batch_on_card": bool(job.batch_label) and layout.batch_on_card,
         "page": layout.page,
         "card": layout.card,
         "margin": layout.margin,
@@ -101,10 +101,14 @@ def _typst_input(job: SheetJob, labels: Labels, layout: Layout) -> dict[str, Any
         "thermal": layout.thermal,
         "text_pt": layout.text_pt,
         "head_pt": layout.head_pt,
-        "serial_pt": layout.serial_pt,
         "footer": asdict(footer(layout)),
         "letters": LETTERS,
     }
+
+
+def _whole_amounts(text: str) -> str:
+    """5 Mbit/s is not torn apart at a line's end: a no-break space and a word joiner in it."""
+    return re.sub(r"(\d) ", "\\1\u00a0", text).replace("/", "/\u2060")
 
 
 def _base(source: pikepdf.Pdf, title: str) -> Base:
