@@ -142,11 +142,13 @@ class Routers:
     async def _express(self, job: Promised, prepared: Any, handover: Handover) -> None:
         """Deliver, else let the spares try; whatever comes of it, nobody waits longer than that."""
         try:
-            done = await self._try(job, prepared, handover) or await self._by_a_spare(job, prepared, handover)
+            await self._try(job, prepared, handover) or await self._by_a_spare(job, prepared, handover)
+        except (Problem, SQLAlchemyError) as error:
+            log.warning("a delivery was put off", job=job.id, router_id=job.router_id, error=str(error))
+        except Exception:
+            log.exception("a delivery broke", job=job.id, router_id=job.router_id)
         finally:
             handover.give_up()
-        if not done:
-            self._wake_soon()
 
     async def _spares(self, job: Promised) -> list[int]:
         if not self.kinds[job.kind].spare_may:
