@@ -128,11 +128,10 @@ async def configure_client_access(ask: Ask, work: AdmitWork) -> RouterSession:
 def confirmed(db: Session, job: Promised, there: RouterSession, now: datetime) -> list[Event]:
     """The router let the device in: its time starts, unless it had started. A session that ended meanwhile is closed
     again on the router."""
-    session = SESSION.first(db, id=job.ref)
-    if session is None:
+    card = claiming.OF_SESSION.first(db, session_id=job.ref)  # the card before its sessions: always in this order
+    if card is None:
         return []
-    card = claiming.BY_ID.first(db, id=session.voucher_id)  # the card before its sessions: always in this order
-    session = SESSION_TO_CHANGE.first(db, id=session.id)
+    session = SESSION_TO_CHANGE.first(db, id=job.ref)
     if session.ended_at is not None:
         kick(db, job.router_id, session.id, now)
         return []
@@ -173,8 +172,11 @@ async def close_access(ask: Ask, work: tuple[int, Client]) -> RouterSession | No
 
 
 def kicked(db: Session, job: Promised, last: RouterSession | None, now: datetime) -> list[Event]:
-    """Book what was moved up to the very end."""
+    """Book what was moved up to the very end. A session that has gone on elsewhere is counted there: the counters of
+    two routers cannot be compared."""
     if last is None or (session := SESSION_TO_CHANGE.first(db, id=job.ref)) is None:
+        return []
+    if session.router_id != job.router_id:
         return []
     before = rules.Reading(session.seen_epoch, session.seen_up, session.seen_down)
     newest, up, down = rules.booked(before, rules.Reading(last.epoch, last.up, last.down))

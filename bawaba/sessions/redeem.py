@@ -17,7 +17,7 @@ from bawaba.core.statement import Statement
 from bawaba.routers.driver import Client
 from bawaba.routers.errors import RouterUnreachableNow
 from bawaba.routers.part import part
-from bawaba.routers.promises import Promised, promise
+from bawaba.routers.promises import EXPRESS_S, Promised, promise
 from bawaba.sales.service import record_sale
 from bawaba.sessions import admission, guessing, rules
 from bawaba.sessions.admission import AdmitWork, device_client, kick
@@ -55,6 +55,22 @@ START = Statement(
     "bytes_down, seen_up, seen_down, seen_epoch, rev, created_at) "
     "VALUES (:site_id, :voucher_id, :router_id, :mac, :ip, 'opening', 0, 0, 0, 0, 0, 0, 1, :now) RETURNING id",
     "id",
+)
+BEGIN = Statement(  # PostgreSQL: claim, sale, session and promise in one go
+    "WITH card AS (UPDATE voucher SET status = 'used', "
+    "claimed_at = CASE WHEN status = 'unused' THEN :now ELSE claimed_at END, "
+    "over_at = CASE WHEN status = 'unused' THEN ends_at ELSE over_at END, "
+    "devices_seen = devices_seen + :new_devices WHERE id = :voucher_id "
+    "RETURNING id, site_id, plan_version_id, price_minor, currency), "
+    "sold AS (INSERT INTO sale (voucher_id, site_id, plan_version_id, price_minor, currency, sold_at) "
+    "SELECT id, site_id, plan_version_id, price_minor, currency, :now FROM card ON CONFLICT (voucher_id) DO NOTHING), "
+    "session AS (INSERT INTO guest_session (site_id, voucher_id, router_id, client_mac, client_ip, state, "
+    "used_seconds, bytes_up, bytes_down, seen_up, seen_down, seen_epoch, rev, created_at) "
+    "SELECT site_id, id, :router_id, :mac, :ip, 'opening', 0, 0, 0, 0, 0, 0, 1, :now FROM card RETURNING id), "
+    "job AS (INSERT INTO router_job (router_id, kind, ref, payload, state, attempts, next_try_at, created_at) "
+    "SELECT :router_id, 'admit', id, '{}', 'open', 0, :next_try_at, :now FROM session RETURNING id) "
+    "SELECT session.id, job.id FROM session, job",
+    "session_id job_id",
 )
 LAST_CARD = Statement(
     "SELECT voucher_id FROM guest_session WHERE site_id = :site_id AND client_mac = :mac AND created_at > :since "
@@ -228,15 +244,26 @@ def _begin(
     db: Session, card: Any, left: rules.Left, guest: Guest, new_device: bool, ended: list[int], now: datetime
 ) -> _Outcome:
     """A new session: claim the card, write session, sale and promise."""
+    session_id, job = _write_beginning(db, card, guest, new_device, now)
+    redemption = Redemption(session_id, card.id, card.serial, False, "opening", remaining_bytes=left_bytes(left))
+    work = admission.work_for(session_id, 1, card, left, guest.client)
+    return _Outcome(redemption, job=job, work=work, ended=ended)
+
+
+def _write_beginning(db: Session, card: Any, guest: Guest, new_device: bool, now: datetime) -> tuple[int, Promised]:
+    """The rows of a new session: its id, and the promise to its router."""
+    if not db.info["sqlite"]:
+        row = BEGIN.first(
+            db, voucher_id=card.id, new_devices=int(new_device), router_id=guest.router_id, mac=guest.mac, ip=guest.ip,
+            now=now, next_try_at=now + timedelta(seconds=EXPRESS_S),
+        )  # fmt: skip
+        return row.session_id, Promised(row.job_id, guest.router_id, admission.ADMIT, row.session_id)
     if claiming.claim(db, card, new_device, now):
         record_sale(db, card.id, now)
     session = START.first(
         db, site_id=card.site_id, voucher_id=card.id, router_id=guest.router_id, mac=guest.mac, ip=guest.ip, now=now
     )
-    job = promise(db, guest.router_id, admission.ADMIT, session.id, now, express=True)
-    redemption = Redemption(session.id, card.id, card.serial, False, "opening", remaining_bytes=left_bytes(left))
-    work = admission.work_for(session.id, 1, card, left, guest.client)
-    return _Outcome(redemption, job=job, work=work, ended=ended)
+    return session.id, promise(db, guest.router_id, admission.ADMIT, session.id, now, express=True)
 
 
 def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, place: Any, now: datetime) -> _Outcome:

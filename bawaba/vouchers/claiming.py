@@ -32,6 +32,9 @@ LOCK = "{lock v}"
 
 BY_CODE = Statement(f"{SELECT_CARD} WHERE v.code_digest = :digest AND {READY} {LOCK}", COLUMNS, TIMES)
 BY_ID = Statement(f"{SELECT_CARD} WHERE v.id = :id {LOCK}", COLUMNS, TIMES)
+OF_SESSION = Statement(
+    f"{SELECT_CARD} WHERE v.id = (SELECT voucher_id FROM guest_session WHERE id = :session_id) {LOCK}", COLUMNS, TIMES
+)
 LOOK_BY_ID = Statement(f"{SELECT_CARD} WHERE v.id = :id", COLUMNS, TIMES)
 LOOK_BY_CODE = Statement(f"{SELECT_CARD} WHERE v.code_digest = :digest AND {READY}", COLUMNS, TIMES)
 CLAIM = Statement(
