@@ -22,7 +22,9 @@ def labels(job: SheetJob) -> Labels:
         open=translate("2. Open %(address)s and type the number, or scan", language, address=portal),
         short=BETWEEN.join(part for part in (wifi, portal) if part),
         support=translate("Help: %(contact)s", language, contact=_apart(job.support)) if job.support else "",
-        use_before=translate("Use before %(when)s", language, when=_apart(_whole(job.use_before))) if job.use_before else "",
+        use_before=translate("Use before %(when)s", language, when=_apart(_whole(job.use_before)))
+        if job.use_before
+        else "",
         batch=batch,
         totals=BETWEEN.join(part for part in (batch, count, total) if part),
     )

@@ -30,7 +30,7 @@ class Box:
 class Layout:
     """How cards lie on a page, and what lies where on a card that is read from the left.
 
-    `qr` holds the symbol with its quiet zone and ends at the card's corner, so that the quiet zone is the card's margin.
+    `qr` holds the symbol with its quiet zone and ends at the card's corner: its quiet zone is the card's margin.
     """
 
     page: tuple[float, float]
@@ -62,10 +62,20 @@ class Layout:
             column = self.columns - 1 - column
         return self.margin[0] + column * self.card[0], self.margin[1] + row * self.card[1]
 
-    def module_mm(self, symbol_size: int) -> float:
-        """How large a QR code's modules are: whole dots where dots are coarse."""
-        module = min(self.qr.width, self.qr.height) / (symbol_size + 2 * QUIET_ZONE)
-        return math.floor(module / DOT_MM) * DOT_MM if self.thermal else module
+    def symbol(self, modules: int) -> Box:
+        """Where a QR code of so many modules a side lies, without its quiet zone: whole dots where dots are coarse."""
+        module = min(self.qr.width, self.qr.height) / (modules + 2 * QUIET_ZONE)
+        if self.thermal:
+            module = math.floor(module / DOT_MM) * DOT_MM
+        side, quiet = module * modules, module * QUIET_ZONE
+        right, bottom = self.qr.x + self.qr.width - quiet, self.qr.y + self.qr.height - quiet
+        return Box(right - side, bottom - side, side, side)
+
+    def symbol_with_quiet_zone(self, modules: int) -> Box:
+        """The same with the light modules around it."""
+        symbol = self.symbol(modules)
+        quiet = symbol.width / modules * QUIET_ZONE
+        return Box(symbol.x - quiet, symbol.y - quiet, symbol.width + 2 * quiet, symbol.height + 2 * quiet)
 
 
 LAYOUTS: dict[str, Layout] = {

@@ -63,13 +63,16 @@ class PageWriter:
         self._write(b"%d 0 obj\n%b%b\nendobj\n" % (self._pages, tree, shared))
         table = self._new_number()
         table_at = self._offsets[table - self._first] = self._at
-        entries = zlib.compress(b"".join(map(_entry, [pages_at, *self._offsets])))
+        entries = bytearray(_entry(pages_at))
+        for offset in self._offsets:
+            entries += _entry(offset)
+        packed = zlib.compress(entries)
         self._write(
             b"%d 0 obj\n<</Type/XRef/Size %d/Root %d 0 R/Info %d 0 R/Prev %d/W[1 %d 1]/Index[%d 1 %d %d]"
             b"/Length %d/Filter/FlateDecode>>stream\n%b\nendstream\nendobj\nstartxref\n%d\n%%%%EOF\n"
             % (
                 *(table, table + 1, self._root, self._info, self._previous, _OFFSET_BYTES),
-                *(self._pages, self._first, len(self._offsets), len(entries), entries, table_at),
+                *(self._pages, self._first, len(self._offsets), len(packed), packed, table_at),
             )
         )
 

@@ -10,11 +10,12 @@ from itertools import islice
 from typing import BinaryIO
 
 from bawaba.vouchers import codes
-from bawaba.vouchers.qr import QUIET_ZONE, QrMatrix
+from bawaba.vouchers.qr import QrMatrix
+from bawaba.vouchers.sheets.base import LETTERS, RESOURCES, Face, base_of
 from bawaba.vouchers.sheets.job import Labels, PrintCard, SheetJob
 from bawaba.vouchers.sheets.layouts import LAYOUTS, POINTS_A_MM, Box, Layout
 from bawaba.vouchers.sheets.pdf_pages import PageWriter
-from bawaba.vouchers.sheets.typesetting import RESOURCES, Face, box_of, footer, reads_from_right, set_shared
+from bawaba.vouchers.sheets.typesetting import box_of, footer, reads_from_right, set_sheet
 
 _CAP_HEIGHT_EM = 0.698  # of IBM Plex Sans Arabic
 _FOOTER_PT = 7.0
@@ -28,7 +29,7 @@ class CardsMissingError(ValueError):
 def render(job: SheetJob, labels: Labels, cards: Iterable[PrintCard], out: BinaryIO) -> None:
     """Write the sheet of a job's cards as PDF, a page in memory at a time."""
     layout = LAYOUTS[job.layout]
-    base = set_shared(job, labels, layout)
+    base = base_of(set_sheet(job, labels, layout, LETTERS), job.batch_label or job.site_name)
     stamp = _Stamp(job, layout, base.face)
     writer = PageWriter(base.data, RESOURCES, out, (layout.page[0] * POINTS_A_MM, layout.page[1] * POINTS_A_MM))
     pages = -(-job.cards // layout.cards_a_page)
@@ -55,10 +56,10 @@ class _Stamp:
         self._face = face
         self._from_right = reads_from_right(job.language)
         self._code_box = self._box(layout.code)
-        self._qr_box = self._box(layout.qr)
         self._foot_box = self._box(layout.foot)
         self._serial_pt = layout.serial_pt
         self._code_pt = cache(self._fitting_code_pt)
+        self._symbol_box = cache(lambda modules: self._box(layout.symbol(modules)))
 
     def page(self, cards: list[PrintCard], number: int, pages: int) -> bytes:
         """The content of a page."""
@@ -98,15 +99,10 @@ class _Stamp:
         return self._text(serial, self._serial_pt, x, middle + _CAP_HEIGHT_EM * self._serial_pt / POINTS_A_MM / 2)
 
     def _symbol(self, matrix: QrMatrix) -> str:
-        """The QR code as a mask of one bit a module, its quiet zone ending at its box's outer corner."""
-        module = self._layout.module_mm(matrix.size)
-        side = module * matrix.size
-        quiet = module * QUIET_ZONE
-        box = self._qr_box
-        x = box.x + quiet if self._from_right else box.x + box.width - quiet - side
-        y = box.y + box.height - quiet
+        """The QR code as a mask of one bit a module."""
+        box = self._symbol_box(matrix.size)
         return (
-            f"q {_pt(side)} 0 0 {_pt(side)} {_pt(x)} {self._up(y)} cm "
+            f"q {_pt(box.width)} 0 0 {_pt(box.height)} {_pt(box.x)} {self._up(box.y + box.height)} cm "
             f"BI/W {matrix.size}/H {matrix.size}/IM true/D[1 0]/F/AHx ID {hexlify(matrix.bits).decode()}> EI Q "
         )
 
