@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from bawaba.accounts import passwords, people
 from bawaba.accounts.people import NewPerson
 
+from bawaba.app import create_app
 from bawaba.core.actor import SYSTEM
 from bawaba.core.runtime import Runtime
 
@@ -95,8 +96,6 @@ def signed_in(app: Flask, rt: Runtime, username: str, role: str, site_ids: list[
 @pytest.fixture
 def app(rt: Runtime) -> Flask:
     """The whole web application on the test's database."""
-    from bawaba.app import create_app
-
     return create_app(rt)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from flask import Response, make_response, redirect, request
 
 from bawaba.accounts import rules
@@ -18,11 +20,12 @@ def refuse_foreign_form() -> None:
     """A page of somebody else's must not sign a browser in under a name of its own (login CSRF).
 
     Before there is a login there is no token to compare, so the browser's own word counts (Origin, Fetch Metadata).
-    Programs that are no browsers send neither, and carry no cookie that could be abused. Raises `CsrfFailed`.
+    Programs that are no browsers send neither, and carry no cookie that could be abused. The scheme is left out: a
+    proxy that speaks TLS for us may not be known to us. Raises `CsrfFailed`.
     """
     origin = request.headers.get("Origin")
-    ours = {request.host_url.rstrip("/"), runtime().config.public_url}
-    if origin is not None and origin.lower() not in ours:
+    ours = {request.host, urlsplit(runtime().config.public_url).netloc} - {""}
+    if origin is not None and urlsplit(origin.lower()).netloc not in ours:
         raise CsrfFailed()
     if origin is None and request.headers.get("Sec-Fetch-Site") in FROM_OUTSIDE:
         raise CsrfFailed()

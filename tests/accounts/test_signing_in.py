@@ -97,6 +97,7 @@ def forged(rt: Runtime, token: str, key: bytes | str, algorithm: str, **claims: 
     return jwt.encode({**said, **claims}, key, algorithm=algorithm)
 
 
+@pytest.mark.filterwarnings("ignore:The HMAC key")
 def test_only_tokens_that_we_signed_for_ourselves_count(hana, omar, rt):
     key = rt.keyring.token_key
     ours = forged(rt, hana.token, key, "HS256")
@@ -106,7 +107,7 @@ def test_only_tokens_that_we_signed_for_ourselves_count(hana, omar, rt):
         forged(rt, hana.token, key, "HS512"),
         forged(rt, hana.token, key, "HS256", aud="somebody"),
         forged(rt, hana.token, key, "HS256", iss="somebody"),
-        forged(rt, hana.token, key, "HS256", sid=10**40),
+        forged(rt, hana.token, key, "HS256", sid="one"),
         hana.token[:-2],
         hana.token + "x",
         hana.refresh_token,
