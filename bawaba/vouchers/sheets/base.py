@@ -40,11 +40,11 @@ def base_of(typeset: bytes, title: str) -> Base:
     with pikepdf.open(io.BytesIO(typeset)) as source, pikepdf.new() as pdf:
         card, sheet, letters = source.pages
         (font,) = letters.resources.Font.values()
-        forms = {name: pdf.copy_foreign(page.as_form_xobject()) for name, page in (("Card", card), ("Sheet", sheet))}
+        forms = {f"/{name}": pdf.copy_foreign(page.as_form_xobject()) for name, page in (("Card", card), ("Sheet", sheet))}
         pdf.Root[RESOURCES] = pdf.make_indirect(
             pikepdf.Dictionary(XObject=pikepdf.Dictionary(forms), Font=pikepdf.Dictionary(Code=pdf.copy_foreign(font)))
         )
-        pdf.Root.ViewerPreferences = pikepdf.Dictionary(PrintScaling=pikepdf.Name.None_)
+        pdf.Root.ViewerPreferences = pikepdf.Dictionary(PrintScaling=pikepdf.Name("/None"))
         pdf.docinfo["/Title"] = title
         out = io.BytesIO()
         pdf.save(out, object_stream_mode=pikepdf.ObjectStreamMode.generate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bawaba.vouchers.qr import QUIET_ZONE
 
@@ -88,9 +88,9 @@ LAYOUTS: dict[str, Layout] = {
         head=Box(2.5, 1.3, 59, 4.7),
         code=Box(2.5, 6.3, 59, 6.6),
         qr=Box(44.8, 15, 19, 19),
-        words=Box(2.5, 13.3, 43, 16),
+        words=Box(2.5, 13.3, 42.2, 16),
         foot=Box(2.5, 29.7, 14, 2.4),
-        note=Box(17, 29.5, 28, 3),
+        note=Box(17, 29.5, 27.6, 3),
         help=None,
         text_pt=6.4,
         head_pt=9,
@@ -105,8 +105,8 @@ LAYOUTS: dict[str, Layout] = {
         head=Box(2, 1.1, 44, 3.9),
         code=Box(2, 5.2, 44, 5.3),
         qr=Box(32.38, 12, 15.5, 15.5),
-        words=Box(2, 10.8, 31.5, 12.4),
-        foot=Box(2, 23.5, 31, 2.2),
+        words=Box(2, 10.8, 30.3, 12.4),
+        foot=Box(2, 23.5, 30.3, 2.2),
         note=None,
         help=None,
         text_pt=5.4,
@@ -122,7 +122,7 @@ LAYOUTS: dict[str, Layout] = {
         head=Box(1.5, 0.8, 35, 3.2),
         code=Box(1.5, 4.1, 35, 4.5),
         qr=Box(25.7, 8.7, 12.3, 12.3),
-        words=Box(1.5, 8.8, 25, 8.6),
+        words=Box(1.5, 8.8, 24.1, 8.6),
         foot=Box(1.5, 17.6, 24, 2),
         note=None,
         help=None,
@@ -131,39 +131,42 @@ LAYOUTS: dict[str, Layout] = {
         serial_pt=5,
     ),
     "roll-80": Layout(
-        page=(80, 62),
+        page=(80, 63.5),
         columns=1,
         rows=1,
-        card=(80, 62),
+        card=(80, 63.5),
         margin=(0, 0),
         head=Box(4, 2.5, 72, 7.4),
-        code=Box(4, 10.6, 72, 9.6),
+        code=Box(4, 10.4, 72, 9.5),
         qr=Box(47, 20, 33, 33),
         words=Box(4, 21, 43, 24),
         note=None,
         foot=Box(4, 45.8, 43, 3.3),
-        help=Box(4, 51.2, 72, 9.2),
+        help=Box(4, 53, 72, 9.2),
         text_pt=9,
         head_pt=13,
         serial_pt=9,
         thermal=True,
     ),
     "roll-58": Layout(
-        page=(58, 50),
+        page=(58, 50.5),
         columns=1,
         rows=1,
-        card=(58, 50),
+        card=(58, 50.5),
         margin=(0, 0),
         head=Box(5, 2.2, 48, 5.4),
         code=Box(5, 8, 48, 7),
         qr=Box(30, 15, 26, 26),
-        words=Box(5, 15.6, 25.6, 18.9),
+        words=Box(5, 15.6, 25, 18.9),
         note=None,
         foot=Box(5, 35.3, 25, 2.7),
-        help=Box(5, 40.3, 48, 8),
+        help=Box(5, 41, 48, 8),
         text_pt=7,
         head_pt=9.5,
         serial_pt=7,
         thermal=True,
     ),
 }
+
+PICTURE = replace(LAYOUTS["roll-80"], thermal=False)
+PICTURE_PIXELS_A_MM = 13  # 1040 pixels wide, and each module of the usual QR code a whole number of them

@@ -12,7 +12,7 @@ import typst
 
 from bawaba.vouchers import codes, qr
 from bawaba.vouchers.sheets.job import Labels, PrintCard, SheetJob
-from bawaba.vouchers.sheets.layouts import Box, Layout
+from bawaba.vouchers.sheets.layouts import PICTURE, PICTURE_PIXELS_A_MM, Box, Layout
 
 HERE = Path(__file__).parent
 _FOOTER_MM = 5.0
@@ -41,11 +41,12 @@ def set_sheet(job: SheetJob, labels: Labels, layout: Layout, letters: str) -> by
     return _set(_facts(job, labels, layout) | {"letters": letters}, "pdf", None)
 
 
-def set_picture(job: SheetJob, labels: Labels, layout: Layout, card: PrintCard, pixels_a_mm: float) -> bytes:
+def set_picture(job: SheetJob, labels: Labels, card: PrintCard) -> bytes:
     """Set one whole card as PNG."""
-    symbol = box_of(layout, layout.symbol_with_quiet_zone(card.qr.size), from_right=reads_from_right(job.language))
+    symbol = box_of(PICTURE, PICTURE.symbol_with_quiet_zone(card.qr.size), from_right=reads_from_right(job.language))
     own = {"code": codes.grouped(card.code), "serial": card.serial, "symbol": qr.svg(card.qr)}
-    return _set(_facts(job, labels, layout) | {"own": own, "symbol": asdict(symbol)}, "png", pixels_a_mm * 25.4)
+    facts = _facts(job, labels, PICTURE) | {"own": own, "symbol": asdict(symbol)}
+    return _set(facts, "png", PICTURE_PIXELS_A_MM * 25.4)
 
 
 def _set(facts: dict[str, Any], form: Literal["pdf", "png"], dots_an_inch: float | None) -> bytes:
