@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ MADE = datetime(2026, 3, 1, 9, 5, 7, 250_000, tzinfo=UTC)
 
 
 def card(**facts) -> CsvCard:
-    base = {
+    base: dict[str, Any] = {
         "serial": "B042-0001",
         "code": "001234567890",
         "plan": "3 hours",
@@ -61,7 +62,9 @@ def test_each_line_ends_as_excel_expects():
     assert text.count(b"\r\n") == 3 and text.endswith(b"\r\n")
 
 
-@pytest.mark.parametrize("danger", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x","y")'])
+@pytest.mark.parametrize(
+    "danger", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", '=HYPERLINK("http://x","y")']
+)
 def test_what_a_spreadsheet_would_run_is_text(danger):
     (row,) = read_back(card(plan=danger))
 

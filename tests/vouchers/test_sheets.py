@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-import random
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,45 +18,16 @@ import pikepdf
 import pypdfium2
 import pytest
 
-from bawaba.vouchers import codes, qr, sheets
+from bawaba.vouchers import codes, sheets
 from bawaba.vouchers.card_words import labels
 from bawaba.vouchers.sheets import LAYOUTS, Layout, PrintCard, SheetJob, card_line, job_line
 from bawaba.vouchers.sheets.layouts import POINTS_A_MM, Box
 from bawaba.vouchers.sheets.rendering import CardsMissingError, render
+from tests.vouchers.paper import PORTAL, a_job, some_cards
 from tests.vouchers.qr_reader import Grey, read_qr
 
-PORTAL = "http://login.wifi"
 LANGUAGES = ("en", "ar")
 DOTS_AN_INCH = 400
-
-
-def a_job(layout: str = "a4-3x8", language: str = "en", cards: int = 1, **facts: Any) -> SheetJob:
-    base = SheetJob(
-        layout=layout,
-        language=language,
-        site_name="محمد" if language == "ar" else "Cafe Aden",
-        wifi_name="Aden-WiFi",
-        support="777 123 456",
-        portal_text="login.wifi",
-        plan_name="3 hours",
-        plan_words="\u20683 hours from first use\u2069 · \u20681 GB\u2069",
-        price_text="200 YER",
-        batch_label="B042",
-        use_before="24 Nov 2026, 12:00",
-        cards=cards,
-        total_text="4,800 YER",
-    )
-    return replace(base, **facts)
-
-
-@cache
-def some_cards(count: int, style: codes.Style = "digits", prefix: str = "", portal: str = PORTAL) -> list[PrintCard]:
-    made = codes.new_codes(random.Random(count), style, count, prefix)
-    symbols = qr.card_matrices(portal, made)
-    return [
-        PrintCard(f"B042-{number:04d}", code, symbol)
-        for number, (code, symbol) in enumerate(zip(made, symbols, strict=True), start=1)
-    ]
 
 
 def pdf_of(job: SheetJob, cards: list[PrintCard]) -> bytes:
@@ -251,7 +220,9 @@ def test_what_people_wrote_is_never_read_as_markup():
 
 
 def test_a_sheet_with_nothing_but_codes_can_be_set():
-    nothing = dict.fromkeys(("site_name", "wifi_name", "support", "plan_words", "use_before", "batch_label"), "")
+    nothing: dict[str, Any] = dict.fromkeys(
+        ("site_name", "wifi_name", "support", "plan_words", "use_before", "batch_label"), ""
+    )
 
     assert pypdfium2.PdfDocument(pdf_of(a_job(**nothing), some_cards(1)))[0].get_textpage().count_chars() > 20
 

@@ -40,7 +40,9 @@ def base_of(typeset: bytes, title: str) -> Base:
     with pikepdf.open(io.BytesIO(typeset)) as source, pikepdf.new() as pdf:
         card, sheet, letters = source.pages
         (font,) = letters.resources.Font.values()
-        forms = {f"/{name}": pdf.copy_foreign(page.as_form_xobject()) for name, page in (("Card", card), ("Sheet", sheet))}
+        forms = {
+            f"/{name}": pdf.copy_foreign(page.as_form_xobject()) for name, page in (("Card", card), ("Sheet", sheet))
+        }
         pdf.Root[RESOURCES] = pdf.make_indirect(
             pikepdf.Dictionary(XObject=pikepdf.Dictionary(forms), Font=pikepdf.Dictionary(Code=pdf.copy_foreign(font)))
         )

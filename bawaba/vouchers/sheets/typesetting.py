@@ -75,7 +75,7 @@ def _facts(job: SheetJob, labels: Labels, layout: Layout) -> dict[str, Any]:
         "site": job.site_name,
         "price": job.price_text,
         "plan": job.plan_name,
-        "plan_words": _whole_amounts(job.plan_words),
+        "plan_words": _well_broken(job.plan_words),
         "labels": asdict(labels),
         "page": layout.page,
         "card": layout.card,
@@ -91,6 +91,6 @@ def _facts(job: SheetJob, labels: Labels, layout: Layout) -> dict[str, Any]:
     }
 
 
-def _whole_amounts(text: str) -> str:
-    """5 Mbit/s is not torn apart at a line's end: a no-break space and a word joiner in it."""
-    return re.sub(r"(\d) ", "\\1\u00a0", text).replace("/", "/\u2060")
+def _well_broken(text: str) -> str:
+    """Keep 5 Mbit/s whole at a line's end, and no dot at a line's beginning: no-break spaces and a word joiner."""
+    return re.sub(r"(\d) | (?=·)", "\\1\u00a0", text).replace("/", "/\u2060")
