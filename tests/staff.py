@@ -15,7 +15,6 @@ from werkzeug.test import TestResponse
 
 from bawaba.accounts import passwords, people
 from bawaba.accounts.people import NewPerson
-
 from bawaba.app import create_app
 from bawaba.core.actor import SYSTEM
 from bawaba.core.runtime import Runtime

@@ -14,6 +14,7 @@ from bawaba.accounts.authentication import authenticate
 from bawaba.accounts.errors import NeedsSignIn
 from bawaba.accounts.idempotency import idempotent, once
 from bawaba.accounts.schemas import (
+    AuditQuery,
     CodeIn,
     ConfirmIn,
     KeyIn,
@@ -33,7 +34,7 @@ from bawaba.accounts.schemas import (
 from bawaba.accounts.web import sign_browser_in
 from bawaba.core.errors import Unauthenticated
 from bawaba.web.guard import CsrfFailed, actor, caller, open_to_everyone, requires, runtime, signed_in
-from bawaba.web.input import body, takes
+from bawaba.web.input import body, parse, takes
 from bawaba.web.paging import page_of, page_request
 
 bp = APIBlueprint("accounts_api", __name__)
@@ -242,8 +243,9 @@ def revoke_key(key_id: int) -> tuple[str, int]:
 
 @bp.get("/api/audit")
 @requires("audit:read")
+@takes(AuditQuery, "query")
 def list_audit() -> dict[str, Any]:
     """Who did what, newest first; `actor` is a user name, `action` a whole name or its first word (`plan`)."""
-    page, asked = page_request(), request.args
-    rows = runtime().read(audit.list_entries, actor(), page, by=asked.get("actor"), action=asked.get("action"))
+    page, asked = page_request(), parse(AuditQuery, {k: v for k, v in request.args.items() if k in ("actor", "action")})
+    rows = runtime().read(audit.list_entries, actor(), page, by=asked.actor, action=asked.action)
     return page_of(rows, page, lambda entry: entry.id).answer(audit_out)

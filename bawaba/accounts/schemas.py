@@ -107,6 +107,13 @@ class KeyIn(Input):
     permissions: Annotated[list[str], Field(max_length=100)] | None = None
 
 
+class AuditQuery(Input):
+    """Whose deeds, and which: a whole action, or all of one subject by its first word."""
+
+    actor: Annotated[str, Field(max_length=USERNAME_MOST)] = ""
+    action: Annotated[str, Field(max_length=40)] = ""
+
+
 def tokens_out(tokens: Tokens) -> dict[str, Any]:
     """The answer to a sign-in."""
     user = tokens.user

@@ -14,7 +14,7 @@ from flask.json.provider import JSONProvider
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
-from bawaba.core.errors import Problem, TooMany, Unauthenticated
+from bawaba.core.errors import NotFound, Problem, TooMany, Unauthenticated
 from bawaba.web import language
 from bawaba.web.messages import sentence
 
@@ -53,6 +53,8 @@ def install(app: Flask) -> None:
         g.language = language.choose(request.args.get("lang"), request.accept_languages, "en")
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        if "\0" in request.path or b"%00" in request.query_string:  # PostgreSQL has no such character; nobody means it
+            raise NotFound()
 
     @app.after_request
     def end(answer: Response) -> Response:

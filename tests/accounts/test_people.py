@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -18,9 +19,10 @@ NEW = {"username": "Omar", "password": PASSWORD, "role": "operator"}
 
 def test_the_first_start_makes_an_admin_with_a_password_shown_once(rt, app):
     shown = people.ensure_admin(rt)
-    assert len(shown) == 19 and people.ensure_admin(rt) is None
-    admin = Person(app, "admin")
-    assert admin.sign_in(shown).json["user"]["role"] == "admin"
+    assert shown is not None and len(shown) == 19 and people.ensure_admin(rt) is None
+    admin: Any = Person(app, "admin")
+    assert admin.sign_in(shown).status_code == 200
+    assert admin.get("/api/me").json["role"] == "admin"
     assert people.ensure_admin(rt) is None and admin.sign_in(shown).status_code == 200  # valid until changed
 
 

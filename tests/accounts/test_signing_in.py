@@ -3,6 +3,7 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import jwt
 import pyotp
@@ -37,7 +38,7 @@ def checked(monkeypatch):
 def test_a_name_and_a_password_become_tokens_and_no_cookie(app, rt):
     let_in(rt, "hana", "admin")
     answer = Person(app, "Hana ").sign_in()
-    body = answer.json
+    body: Any = answer.json
     assert answer.status_code == 200 and "Set-Cookie" not in answer.headers
     assert set(body) == {"access_token", "refresh_token", "token_type", "expires_in", "user"}
     assert body["user"] == {"id": body["user"]["id"], "username": "hana", "role": "admin"}
