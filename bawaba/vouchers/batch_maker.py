@@ -28,9 +28,11 @@ from bawaba.vouchers import codes, making, qr
 from bawaba.vouchers.events import BatchProgress
 from bawaba.vouchers.making import NewCode
 from bawaba.vouchers.models import Batch, Voucher
+from bawaba.vouchers.qr_worker import QrWorker
 
 log = structlog.get_logger(__name__)
 GROUP = 500
+LARGE = 5000  # cards from which on a process for their QR codes pays
 LEASE_S = 30.0
 LOOK_EVERY_S = 2.0
 PROGRESS_EVERY_S = 0.3
@@ -47,6 +49,7 @@ class BatchMaker:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="batch-maker", daemon=True)
         self._images = ThreadPoolExecutor(1, thread_name_prefix="card-images")
+        self._worker: QrWorker | None = None
 
     def start(self) -> None:
         """Begin; what a crash left half made goes on at once."""
@@ -89,6 +92,19 @@ class BatchMaker:
             self._give_up(batch_id, f"{type(error).__name__}: {error}")
 
     def _grow(self, batch_id: int) -> None:
+        """Add group after group; a large batch has a process of its own for its QR codes."""
+        batch, _ = self._rt.read(_find, batch_id)
+        if batch.quantity - batch.created < LARGE:
+            self._add_groups(batch_id)
+            return
+        with QrWorker() as self._worker:
+            try:
+                self._add_groups(batch_id)
+            finally:
+                self._images.submit(int).result()  # whatever is under way is done before the process goes
+                self._worker = None
+
+    def _add_groups(self, batch_id: int) -> None:
         rt, told_at = self._rt, 0.0
         while not self._stopping.is_set():
             batch, version = rt.read(_find, batch_id)
@@ -121,7 +137,14 @@ class BatchMaker:
 
     def _keep_images(self, batch_id: int, group: int, texts: list[str]) -> None:
         """Beside the making: the next group's cards go in while this group's QR images are made and stored."""
-        making.store(self._rt).put_group(batch_id, group, qr.card_matrices(self._rt.config.portal_url, texts))
+        url = self._rt.config.portal_url
+        try:
+            images = self._worker.matrices(url, texts) if self._worker else qr.card_matrices(url, texts)
+        except OSError as error:
+            log.warning("the process for QR codes died; making them here", batch_id=batch_id, error=str(error))
+            self._worker = None
+            images = qr.card_matrices(url, texts)
+        making.store(self._rt).put_group(batch_id, group, images)
 
     def _finish(self, batch: Batch, version: PlanVersion) -> None:
         """Every QR group is there for certain, then the batch is ready, in one small transaction."""
