@@ -5,6 +5,7 @@ Codes go to it through a pipe only. Each message is a length (4 bytes, big end f
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import subprocess
 import sys
@@ -32,7 +33,8 @@ class QrWorker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._child.stdin is not None and self._child.stdout is not None
-        self._child.stdin.close()
+        with contextlib.suppress(BrokenPipeError):  # what it was still to read, it never will
+            self._child.stdin.close()
         try:
             self._child.wait(STOP_S)
         except subprocess.TimeoutExpired:

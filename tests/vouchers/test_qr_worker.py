@@ -26,7 +26,7 @@ def test_when_it_is_killed_that_is_said():
     with QrWorker() as worker:
         os.kill(worker._child.pid, signal.SIGKILL)
         worker._child.wait()
-        with pytest.raises(OSError):
+        with pytest.raises(BrokenPipeError):
             worker.matrices("http://login.wifi", CODES)
 
 
