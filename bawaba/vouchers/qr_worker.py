@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import IO, Self
 
 import orjson
 
@@ -54,13 +54,13 @@ class QrWorker:
         return [QrMatrix(size, packed[at : at + length]) for at in range(1, len(packed), length)]
 
 
-def write(stream: BinaryIO, data: bytes) -> None:
+def write(stream: IO[bytes], data: bytes) -> None:
     """Send one message."""
     stream.write(LENGTH.pack(len(data)) + data)
     stream.flush()
 
 
-def read(stream: BinaryIO) -> bytes:
+def read(stream: IO[bytes]) -> bytes:
     """Receive one message; empty at the end."""
     head = stream.read(LENGTH.size)
     return stream.read(LENGTH.unpack(head)[0]) if len(head) == LENGTH.size else b""
