@@ -1,0 +1,151 @@
+"""The promises that every router keeps, whoever made it. A driver's test inherits them all.
+
+A subclass gives `far_end`: an object with `connection`, `driver()` (a new driver to it), `move(mac, up, down)` (so many
+bytes by that device, as far as they get through), `reboot()` and `vanish()` (nobody is there any more).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from bawaba.routers.driver import (
+    Cap,
+    Client,
+    Grant,
+    Limits,
+    RouterDriver,
+    RouterRejected,
+    RouterSession,
+    RouterUnreachable,
+    Unsupported,
+)
+
+HOUR = 3600
+KIB = 1024
+
+
+def grant(number: int = 1, rev: int = 1, **limits: Any) -> Grant:
+    """A right of access of an hour, unless told otherwise."""
+    return Grant(
+        f"session:{number}", rev, login=f"S{number}", limits=Limits(**({"uptime_s": HOUR} | limits)), plan="test"
+    )
+
+
+class DriverContract:
+    """Inherit, and give a `far_end` fixture."""
+
+    devices: tuple[Client, Client]
+
+    def run(self, far_end: Any, work: Callable[[RouterDriver], Awaitable[Any]]) -> Any:
+        """Work with a new driver on a loop of its own, and let go of it."""
+
+        async def all_of_it() -> Any:
+            driver = far_end.driver()
+            try:
+                return await work(driver)
+            finally:
+                await driver.close()
+
+        return asyncio.run(all_of_it())
+
+    def online(self, far_end: Any) -> dict[str, RouterSession]:
+        """Our sessions that are on, by key."""
+        seen = self.run(far_end, lambda driver: driver.sessions())
+        return {session.key: session for session in seen if session.key and not session.raw.get("ended")}
+
+    def test_it_says_what_it_is(self, far_end):
+        info = self.run(far_end, lambda driver: driver.probe())
+        assert info.version and info.board
+
+    def test_a_device_that_is_admitted_is_online_under_our_key(self, far_end):
+        told = self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        assert (told.key, told.client.mac) == ("session:1", self.devices[0].mac)
+        assert self.online(far_end)["session:1"].client.mac == self.devices[0].mac
+
+    def test_admitting_twice_is_admitting_once_and_the_newer_limits_hold(self, far_end):
+        for rev in (1, 2):
+            self.run(far_end, lambda driver, rev=rev: driver.admit(grant(1, rev), self.devices[0]))
+        seen = self.run(far_end, lambda driver: driver.sessions())
+        assert [session.key for session in seen if not session.raw.get("ended")] == ["session:1"]
+        if Cap.OWNED_LIST in far_end.driver().caps:
+            owned = self.run(far_end, lambda driver: driver.owned())
+            assert [(mine.key, mine.rev) for mine in owned if mine.enabled] == [("session:1", 2)]
+
+    @pytest.mark.parametrize("empty", [{"uptime_s": 0}, {"bytes_total": 0}, {"bytes_down": -1}])
+    def test_a_right_with_nothing_left_lets_nobody_in(self, far_end, empty):
+        with pytest.raises(RouterRejected):
+            self.run(far_end, lambda driver: driver.admit(grant(1, **empty), self.devices[0]))
+        assert self.online(far_end) == {}
+
+    def test_up_and_down_are_the_guests(self, far_end):
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        far_end.move(self.devices[0].mac, 10 * KIB, 1000 * KIB)
+        session = self.online(far_end)["session:1"]
+        assert session.down >= 1000 * KIB
+        assert session.down > 10 * session.up > 0
+
+    def test_data_is_cut_at_its_limit(self, far_end):
+        self.run(far_end, lambda driver: driver.admit(grant(1, bytes_total=200 * KIB), self.devices[0]))
+        far_end.move(self.devices[0].mac, 0, 1000 * KIB)
+        seen = self.run(far_end, lambda driver: driver.sessions())
+        (mine,) = [session for session in seen if session.key == "session:1"]
+        assert 100 * KIB < mine.up + mine.down <= 200 * KIB
+
+    def test_who_is_kicked_is_out_and_his_last_bytes_are_told(self, far_end):
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        far_end.move(self.devices[0].mac, 0, 100 * KIB)
+        session = self.online(far_end)["session:1"]
+        last = self.run(far_end, lambda driver: driver.kick(session))
+        assert last is not None and last.down >= 100 * KIB and last.epoch == session.epoch
+        assert self.online(far_end) == {}
+        again = self.run(far_end, lambda driver: driver.kick(session))  # an answer that was lost may be asked for again
+        assert again is None or (again.up, again.down, again.epoch) == (last.up, last.down, last.epoch)
+
+    def test_kicking_one_leaves_the_other(self, far_end):
+        for number, device in enumerate(self.devices, start=1):
+            self.run(far_end, lambda driver, n=number, d=device: driver.admit(grant(n), d))
+        self.run(far_end, lambda driver: driver.kick(self.devices[0]))
+        assert list(self.online(far_end)) == ["session:2"]
+
+    def test_dropping_what_is_not_there_is_no_error(self, far_end):
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        for _ in range(2):
+            results = self.run(far_end, lambda driver: driver.drop(["session:1", "session:77"]))
+            assert [result.ok for result in results] == [True, True]
+        assert self.online(far_end) == {}
+
+    def test_after_a_reboot_its_boot_has_grown_and_nobody_is_online(self, far_end):
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        before = self.run(far_end, lambda driver: driver.health())
+        far_end.reboot()
+        after = self.run(far_end, lambda driver: driver.health())
+        assert after.boot > before.boot
+        assert self.online(far_end) == {}
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        assert self.online(far_end)["session:1"].epoch > 0
+
+    def test_health_counts_who_is_online(self, far_end):
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        assert self.run(far_end, lambda driver: driver.health()).sessions == 1
+
+    def test_device_lists_are_taken_whole_and_twice_is_once(self, far_end):
+        for _ in range(2):
+            self.run(far_end, lambda driver: driver.set_devices([self.devices[0].mac], [self.devices[1].mac]))
+        self.run(far_end, lambda driver: driver.set_devices([], []))
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[1]))
+        assert "session:1" in self.online(far_end)
+
+    def test_what_it_cannot_do_it_says_at_once(self, far_end):
+        if Cap.PRELOAD not in far_end.driver().caps:
+            far_end.vanish()
+            with pytest.raises(Unsupported):
+                self.run(far_end, lambda driver: driver.put([grant(1)]))
+
+    def test_when_nobody_is_there_that_is_said_in_time(self, far_end):
+        far_end.vanish()
+        with pytest.raises(RouterUnreachable):
+            self.run(far_end, lambda driver: asyncio.wait_for(driver.sessions(), 6))

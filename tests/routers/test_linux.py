@@ -1,0 +1,142 @@
+"""The Linux gateway keeps the promises of every router: the real agent, the real kernel, real traffic."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from bawaba.routers.driver import Client, Connection
+from bawaba.routers.drivers.linux import Driver
+from tests import needs
+from tests.lab import INTERNET4, Lab
+from tests.routers.contract import DriverContract, grant
+
+pytestmark = pytest.mark.netns
+
+
+class Gateway:
+    """The far end: a gateway in a town of its own."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.connection = Connection(1, str(lab.socket), None, None, None, {}, "install8")
+
+    def driver(self) -> Driver:
+        return Driver(self.connection)
+
+    def move(self, mac: str, up: int, down: int) -> None:
+        guest = next(guest for guest in self.lab.guests if guest.mac == mac)
+        if up:
+            blob = self.lab.folder / f"up-{up}"
+            blob.write_bytes(bytes(up))
+            guest.curl(f"http://{INTERNET4}/", "-X", "POST", "--data-binary", f"@{blob}", timeout=3)
+        if down:
+            guest.curl(f"http://{INTERNET4}/big/{down}", "-o", "/dev/null", timeout=3)
+
+    def reboot(self) -> None:
+        self.lab.kill_agent()
+        self.lab.nft("flush", "ruleset")
+        self.lab.start_agent()
+
+    def vanish(self) -> None:
+        self.lab.kill_agent()
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Lab]:
+    """A gateway with two phones, for all tests of this file."""
+    needs.require("netns")
+    with Lab(guests=2) as lab:
+        lab.start_agent()
+        yield lab
+
+
+class TestLinux(DriverContract):
+    devices = (Client("02:bb:00:00:00:00", "10.77.0.10"), Client("02:bb:00:00:00:01", "10.77.0.11"))
+
+    @pytest.fixture
+    def far_end(self, town: Lab) -> Iterator[Gateway]:
+        gateway = Gateway(town)
+        yield gateway
+        if town.agent is None or town.agent.poll() is not None:
+            town.start_agent()
+
+        async def clear() -> None:
+            driver = gateway.driver()
+            for session in await driver.sessions():
+                await driver.kick(session)
+            await driver.set_devices([], [])
+            await driver.close()
+
+        asyncio.run(clear())
+
+    def test_it_knows_who_has_an_address_and_believes_nobody(self, far_end, town):
+        guest = town.guests[0]
+        guest.curl(f"http://{INTERNET4}/", timeout=2)
+        found = self.run(far_end, lambda driver: driver.locate(ip=guest.ip4))
+        assert found is not None and found.mac == guest.mac
+        assert self.run(far_end, lambda driver: driver.locate(ip="10.77.0.200")) is None
+
+    def test_the_kernel_ends_the_session_when_its_time_is_over_with_nobody_watching(self, far_end, town):
+        guest = town.guests[0]
+        self.run(far_end, lambda driver: driver.admit(grant(1, uptime_s=2), self.devices[0]))
+        assert guest.is_online()
+        town.kill_agent()
+        time.sleep(2)
+        assert not guest.is_online()
+
+    def test_newer_limits_keep_the_meters(self, far_end, town):
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        far_end.move(self.devices[0].mac, 0, 500_000)
+        before = self.online(far_end)["session:1"].down
+        self.run(far_end, lambda driver: driver.admit(grant(1, 2, uptime_s=1800, bytes_total=10**7), self.devices[0]))
+        assert self.online(far_end)["session:1"].down >= before >= 500_000
+
+    def test_the_agents_death_costs_neither_sessions_nor_counts(self, far_end, town):
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        far_end.move(self.devices[0].mac, 0, 500_000)
+        before = self.online(far_end)["session:1"]
+        town.kill_agent()
+        town.start_agent()
+        after = self.online(far_end)["session:1"]
+        assert (after.epoch, after.client.mac) == (before.epoch, before.client.mac)
+        assert after.down >= before.down >= 500_000
+        assert town.guests[0].is_online()
+
+    def test_private_networks_are_refused_to_guests_who_are_online(self, far_end, town):
+        from tests.lab import PRIVATE4
+
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        assert town.guests[0].is_online()
+        assert town.guests[0].curl(f"http://{PRIVATE4}/", timeout=3).refused
+
+    def test_two_hundred_admits_at_once_all_hold(self, far_end, town):
+        async def all_at_once(driver: Driver) -> None:
+            clients = [Client(f"02:cc:00:00:00:{number:02x}", None) for number in range(200)]
+            await asyncio.gather(*(driver.admit(grant(100 + n), client) for n, client in enumerate(clients)))
+
+        self.run(far_end, all_at_once)
+        assert len(self.online(far_end)) == 200
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            b"not json\n",
+            b'{"id": 1, "verb": "apply", "ops": [{"op": "admit", "mark": 5, "mac": "x; flush ruleset"}]}\n',
+            b'{"id": 1, "verb": "apply", "ops": "admit"}\n',
+            b'{"id": 1, "verb": "shell", "command": "id"}\n',
+            b'{"id": 1, "verb": "apply", "ops": [{"op": "remove", "mac": ["02:bb:00:00:00:00"]}]}\n',
+            b"[" * 100_000 + b"\n",
+        ],
+    )
+    def test_odd_words_at_its_socket_change_nothing(self, far_end, town, message):
+        from tests.lab import ask_agent
+
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        answer = ask_agent(town.socket, message)
+        assert '"ok":false' in answer or not answer
+        assert list(self.online(far_end)) == ["session:1"]
+        assert town.guests[0].is_online()
