@@ -89,10 +89,10 @@ class DriverContract:
         assert session.down > 10 * session.up > 0
 
     def test_data_is_cut_at_its_limit(self, far_end):
-        self.run(far_end, lambda driver: driver.admit(grant(1, bytes_total=200 * KIB), self.devices[0]))
+        self.run(far_end, lambda driver: driver.admit(grant(41, bytes_total=200 * KIB), self.devices[0]))
         far_end.move(self.devices[0].mac, 0, 1000 * KIB)
         seen = self.run(far_end, lambda driver: driver.sessions())
-        (mine,) = [session for session in seen if session.key == "session:1"]
+        (mine,) = [session for session in seen if session.key == "session:41"]
         assert 100 * KIB < mine.up + mine.down <= 200 * KIB
 
     def test_who_is_kicked_is_out_and_his_last_bytes_are_told(self, far_end):
