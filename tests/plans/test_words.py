@@ -24,7 +24,7 @@ def test_a_plan_in_words():
         kind="used_time", duration_seconds=3 * HOUR, quota_bytes=GB, rate_down_kbps=5000, valid_for_seconds=7 * DAY
     )
     assert plain(plan_words(week, "en")) == "3 hours online · 1 GB · 5 Mbit/s · valid 7 days after first use"
-    assert plain(plan_words(week, "ar")) == "3 ساعات اتصال · 1 GB · 5 Mbit/s · صلاحية 7 أيام بعد أول استخدام"
+    assert plain(plan_words(week, "ar")) == "3 ساعات اتصال · 1 GB · 5 Mbit/s · الصلاحية: 7 أيام من أول استخدام"
 
 
 def test_each_part_keeps_its_order_in_a_line_from_right_to_left():
@@ -53,12 +53,12 @@ def test_only_what_the_plan_says_is_said(terms, words):
     ("seconds", "english", "arabic"),
     [
         (DAY, "1 day", "يوم واحد"),
-        (2 * DAY, "2 days", "يومين"),
+        (2 * DAY, "2 days", "يومان"),
         (7 * DAY, "7 days", "7 أيام"),
         (30 * DAY, "30 days", "30 يومًا"),
         (100 * DAY, "100 days", "100 يوم"),
         (HOUR, "1 hour", "ساعة واحدة"),
-        (2 * HOUR, "2 hours", "ساعتين"),
+        (2 * HOUR, "2 hours", "ساعتان"),
         (12 * HOUR, "12 hours", "12 ساعة"),
         (5400, "1 hour 30 minutes", "ساعة واحدة و30 دقيقة"),
         (DAY + HOUR + 61, "1 day 1 hour 1 minute 1 second", "يوم واحد وساعة واحدة ودقيقة واحدة وثانية واحدة"),

@@ -1,10 +1,14 @@
 """Places, their clocks and their money, and which of them a request means."""
 
+from typing import Any
+
 import pytest
 
-from bawaba.core.errors import Problem
+from bawaba.core.errors import Invalid, Problem
 from bawaba.sites import rules
+from bawaba.sites.schemas import SiteIn
 from bawaba.sites.service import resolve_site
+from bawaba.web.input import parse
 from tests.cast import person as actor
 from tests.staff import YEMEN, error_of, faults_of, signed_in
 
@@ -41,18 +45,24 @@ def test_a_site_needs_a_name_a_clock_and_money(hana):
      ("portal_host", "a b"), ("device_moves_per_day", -1), ("wrong_tries_per_minute", 0), ("colour", "red"),
      ("currency", None)],
 )  # fmt: skip
-def test_what_does_not_fit_is_named(hana, field, value):
-    assert list(faults_of(hana.post("/api/sites", YEMEN | {field: value}))) == [field]
+def test_what_does_not_fit_is_named(field, value):
+    with pytest.raises(Invalid) as refused:
+        parse(SiteIn, YEMEN | {field: value})
+    assert list(refused.value.details["fields"]) == [field]
 
 
 @pytest.mark.parametrize(
     ("currency", "decimals"),
     [("YER", 0), ("SYP", 0), ("IQD", 0), ("USD", 2), ("SAR", 2), ("JOD", 3), ("KWD", 3), ("KES", 2), ("IDR", 2)],
 )
-def test_a_currency_has_its_usual_decimals_unless_the_owner_says_otherwise(hana, currency, decimals):
-    assert hana.post("/api/sites", YEMEN | {"currency": currency}).json["currency_decimals"] == decimals
-    chosen = hana.post("/api/sites", YEMEN | {"currency": currency, "currency_decimals": 1})
-    assert chosen.json["currency_decimals"] == 1
+def test_a_currency_has_the_decimals_that_people_write(currency, decimals):
+    assert rules.usual_decimals(currency) == decimals
+
+
+def test_the_usual_decimals_are_taken_unless_the_owner_says_otherwise(hana):
+    assert hana.post("/api/sites", YEMEN | {"currency": "JOD"}).json["currency_decimals"] == 3
+    chosen = hana.post("/api/sites", YEMEN | {"currency": "JOD", "currency_decimals": 2})
+    assert chosen.json["currency_decimals"] == 2
 
 
 def test_currencies_may_be_written_small(hana):
@@ -148,7 +158,7 @@ def test_without_a_site_one_has_to_be_made_first(hana, omar):
 
 def test_an_operator_sees_plans_of_their_own_sites_only(hana, app, rt):
     first, second = (hana.post("/api/sites", YEMEN).json["id"] for _ in range(2))
-    ali = signed_in(app, rt, "ali", "operator", [second])
+    ali: Any = signed_in(app, rt, "ali", "operator", [second])
     for site in (first, second):
         hana.post("/api/plans", {"name": f"of {site}", "duration_seconds": 60, "price_minor": 1, "site_id": site})
     assert [plan["name"] for plan in ali.get("/api/plans").json["items"]] == [f"of {second}"]
