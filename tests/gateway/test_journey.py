@@ -214,3 +214,11 @@ def test_trusted_and_blocked_devices(hotspot):
     for guest in (till, nuisance):
         hotspot.call("DELETE", f"/api/devices/{guest.mac}")
     seconds_until(lambda: not till.is_online(), 10)
+
+
+def test_the_address_on_the_card_leads_to_the_portal_before_and_after(hotspot):
+    guest = hotspot.lab.guests[0]
+    assert "<form" in guest.curl("http://login.wifi/", "-L").body
+    hotspot.go_online(guest)
+    page = guest.curl("http://login.wifi/status", "-L", "-H", "Accept-Language: en").body
+    assert "You are online" in page
