@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bawaba.plans.words import BETWEEN, ISOLATE, ISOLATE_END
 from bawaba.vouchers.sheets.job import Labels, SheetJob
-from bawaba.web.language import translate, translate_count
+from bawaba.web.language import direction, translate, translate_count
 
 
 def labels(job: SheetJob) -> Labels:
@@ -18,6 +18,7 @@ def labels(job: SheetJob) -> Labels:
         translate("1. Join the WiFi %(name)s", language, name=wifi) if wifi else translate("1. Join the WiFi", language)
     )
     return Labels(
+        from_right=direction(language) == "rtl",
         join=join,
         open=translate("2. Open %(address)s and type the number, or scan", language, address=portal),
         short=BETWEEN.join(part for part in (wifi, portal) if part),

@@ -41,6 +41,7 @@ class PrintCard:
 class Labels:
     """Sentences in the sheet's language; empty ones are left out. `short` says briefly what `join` and `open` say."""
 
+    from_right: bool  # which way they run; cards are mirrored too
     join: str
     open: str
     short: str

@@ -15,7 +15,7 @@ from bawaba.vouchers.sheets.base import LETTERS, RESOURCES, Face, base_of
 from bawaba.vouchers.sheets.job import Labels, PrintCard, SheetJob
 from bawaba.vouchers.sheets.layouts import LAYOUTS, POINTS_A_MM, Box, Layout
 from bawaba.vouchers.sheets.pdf_pages import PageWriter
-from bawaba.vouchers.sheets.typesetting import box_of, footer, reads_from_right, set_sheet
+from bawaba.vouchers.sheets.typesetting import box_of, footer, set_sheet
 
 _CAP_HEIGHT_EM = 0.698  # of IBM Plex Sans Arabic
 _FOOTER_PT = 7.0
@@ -30,7 +30,7 @@ def render(job: SheetJob, labels: Labels, cards: Iterable[PrintCard], out: Binar
     """Write the sheet of a job's cards as PDF, a page in memory at a time."""
     layout = LAYOUTS[job.layout]
     base = base_of(set_sheet(job, labels, layout, LETTERS), job.batch_label or job.site_name)
-    stamp = _Stamp(job, layout, base.face)
+    stamp = _Stamp(layout, base.face, from_right=labels.from_right)
     writer = PageWriter(base.data, RESOURCES, out, (layout.page[0] * POINTS_A_MM, layout.page[1] * POINTS_A_MM))
     pages = -(-job.cards // layout.cards_a_page)
     written = 0
@@ -51,10 +51,10 @@ def _by_page(cards: Iterable[PrintCard], size: int) -> Iterator[list[PrintCard]]
 class _Stamp:
     """Draws pages. PDF counts points from the lower left corner; `Layout` counts millimetres from the upper left."""
 
-    def __init__(self, job: SheetJob, layout: Layout, face: Face) -> None:
+    def __init__(self, layout: Layout, face: Face, *, from_right: bool) -> None:
         self._layout = layout
         self._face = face
-        self._from_right = reads_from_right(job.language)
+        self._from_right = from_right
         self._code_box = self._box(layout.code)
         self._foot_box = self._box(layout.foot)
         self._serial_pt = layout.serial_pt

@@ -16,12 +16,6 @@ from bawaba.vouchers.sheets.layouts import PICTURE, PICTURE_PIXELS_A_MM, Box, La
 
 HERE = Path(__file__).parent
 _FOOTER_MM = 5.0
-_RIGHT_TO_LEFT = frozenset({"ar", "fa", "ur", "ckb", "he", "ps"})  # as `web.language` has it, which is heavy to load
-
-
-def reads_from_right(language: str) -> bool:
-    """Whether cards of a language are mirrored."""
-    return language in _RIGHT_TO_LEFT
 
 
 def box_of(layout: Layout, box: Box, *, from_right: bool) -> Box:
@@ -43,7 +37,7 @@ def set_sheet(job: SheetJob, labels: Labels, layout: Layout, letters: str) -> by
 
 def set_picture(job: SheetJob, labels: Labels, card: PrintCard) -> bytes:
     """Set one whole card as PNG."""
-    symbol = box_of(PICTURE, PICTURE.symbol_with_quiet_zone(card.qr.size), from_right=reads_from_right(job.language))
+    symbol = box_of(PICTURE, PICTURE.symbol_with_quiet_zone(card.qr.size), from_right=labels.from_right)
     own = {"code": codes.grouped(card.code), "serial": card.serial, "symbol": qr.svg(card.qr)}
     facts = _facts(job, labels, PICTURE) | {"own": own, "symbol": asdict(symbol)}
     return _set(facts, "png", PICTURE_PIXELS_A_MM * 25.4)
@@ -65,12 +59,12 @@ def _set(facts: dict[str, Any], form: Literal["pdf", "png"], dots_an_inch: float
 
 
 def _facts(job: SheetJob, labels: Labels, layout: Layout) -> dict[str, Any]:
-    from_right = reads_from_right(job.language)
+    from_right = labels.from_right
     parts = {name: getattr(layout, name) for name in ("head", "code", "words", "foot", "note", "help")}
     boxes = {name: asdict(box_of(layout, box, from_right=from_right)) if box else None for name, box in parts.items()}
     return boxes | {
         "title": job.batch_label or job.site_name,
-        "language": job.language,
+        "language": re.split("[-_]", job.language)[0],  # Typst wants no region
         "direction": "rtl" if from_right else "ltr",
         "site": job.site_name,
         "price": job.price_text,
