@@ -322,15 +322,24 @@ class _Writer:
             with self._engine.connect() as connection, connection.begin():
                 for order in orders:
                     answers.append((order, *self._savepoint(connection, order)))
-        except Exception as error:  # noqa: BLE001 the commit itself failed (disk full, busy): nobody's step happened
-            for order in orders:
-                order.future.set_exception(error)
+        except Exception as error:  # noqa: BLE001 the whole transaction is lost: nobody's step happened
+            self._after_a_loss(orders, error)
             return
         for order, result, failure in answers:
             if failure is None:
                 order.future.set_result(result)
             else:
                 order.future.set_exception(failure)
+
+    def _after_a_loss(self, orders: list[_Order], error: Exception) -> None:
+        """Disk full or busy: so for everybody. Else one step did it (a failed flush rolls back all of its connection),
+        and each is run by itself, so that it meets its own error and nobody else's."""
+        if len(orders) > 1 and not is_passing(error):
+            for order in orders:
+                self._commit([order])
+            return
+        for order in orders:
+            order.future.set_exception(error)
 
     @staticmethod
     def _savepoint(connection: Connection, order: _Order) -> tuple[Any, BaseException | None]:

@@ -72,6 +72,29 @@ def test_one_failing_step_takes_nobody_with_it(database):
     assert database.read(count) == 100
 
 
+def test_a_duplicate_takes_nobody_with_it(database):
+    """A flush that fails rolls back all of its connection, and on SQLite that is shared with other people's steps."""
+    gate = threading.Event()
+
+    def slow(db) -> None:
+        gate.wait(5)
+
+    def add_now(db, name: str) -> None:
+        add(db, name)
+        db.flush()
+
+    with ThreadPoolExecutor(6) as pool:
+        first = pool.submit(database.transact, slow)
+        others = [pool.submit(database.transact, add_now, name) for name in ("a", "b", "a", "c", "a")]
+        time.sleep(0.1)
+        gate.set()
+        first.result()
+        errors = [type(future.exception()) for future in others]
+
+    assert sorted(error.__name__ for error in errors) == ["IntegrityError"] * 2 + ["NoneType"] * 3
+    assert database.read(count) == 3
+
+
 def test_a_transaction_inside_a_transaction_is_refused(database):
     with pytest.raises(RuntimeError, match="inside"):
         database.transact(lambda db: database.transact(add, "x"))
