@@ -8,17 +8,16 @@ import orjson
 from apiflask import APIBlueprint
 from flask import Response, redirect, request
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import MethodNotAllowed
 
-from bawaba.core.database import DatabaseAway
-from bawaba.core.errors import Problem
-from bawaba.portal import pages
 from bawaba.portal.guests import Told, identify
-from bawaba.portal.visit import visit
-from bawaba.sessions import redeem, standing
+from bawaba.portal.visit import Visit, visit
+from bawaba.portal.web import for_guests
+from bawaba.sessions import redeem
 from bawaba.sessions.redeem import Redemption
 from bawaba.sessions.schemas import RedeemIn
 from bawaba.web.guard import open_to_everyone, runtime
-from bawaba.web.input import body, form, takes
+from bawaba.web.input import body_or_form, form, takes
 
 bp = APIBlueprint("portal_api", __name__)
 
@@ -28,48 +27,47 @@ bp = APIBlueprint("portal_api", __name__)
 @takes(RedeemIn, "json_or_form")
 def redeem_card() -> ResponseReturnValue:
     """Trade a card's code for time online. JSON sent or asked for: JSON; a browser's form: a page."""
+    if not _is_program():
+        return _by_form()
+    wanted = body_or_form(RedeemIn)
+    told = Told(request.remote_addr or "", wanted.router, wanted.client_mac, wanted.client_ip)
+    return _answer(redeem.redeem(runtime(), wanted.code, identify(runtime(), told), move=wanted.move))
+
+
+@for_guests
+def _by_form(here: Visit) -> ResponseReturnValue:
+    wanted = form(RedeemIn)
+    redeem.redeem(here.rt, wanted.code, here.guest, move=wanted.move)
+    return redirect(here.link("/status"), 303)
+
+
+@bp.get("/api/voucher/redeem")
+@open_to_everyone
+@bp.doc(hide=True)
+def back_to_the_form() -> ResponseReturnValue:
+    """A browser that opens the address of a refusal again comes back to the form."""
     if _is_program():
-        return _answer(_redeem(body(RedeemIn) if request.is_json else form(RedeemIn)))
-    try:
-        here = visit(runtime())
-        try:
-            _redeem(form(RedeemIn))
-        except DatabaseAway:
-            raise
-        except Problem as problem:
-            return pages.refusal(here, problem, request.form.get("code", ""))
-        return redirect(here.link("/status"), 303)
-    except DatabaseAway:
-        return pages.away()
+        raise MethodNotAllowed(["POST"])
+    return redirect(visit(runtime()).link("/"), 303)
 
 
 @bp.get("/capport/api")
 @open_to_everyone
 def captive_portal_api() -> Response:
-    """What a phone's system asks of a captive network (RFC 8908, 5). By source address; never believed further."""
-    rt, here = runtime(), visit(runtime())
+    """What a phone's system asks of a captive network (RFC 8908, 5); it knows the phone by where it asks from. Where we
+    cannot tell (503), the phone goes by its probes."""
+    rt = runtime()
+    here = visit(rt)
     told: dict[str, Any] = {"captive": True, "user-portal-url": f"{rt.config.portal_url}/"}
-    router = here.router
-    if router is not None:
-        try:
-            now = rt.read(standing.of_device, router.site_id, here.guest.mac, rt.clock.now())
-        except DatabaseAway:
-            raise
-        except Problem:
-            now = None
-        if now is not None and now.online:
-            told |= {"captive": False, "can-extend-session": True}
-            if now.left.seconds is not None:
-                told["seconds-remaining"] = now.left.seconds
-            if now.left.bytes_total is not None:
-                told["bytes-remaining"] = now.left.bytes_total
+    now = here.standing
+    if now is not None and now.online:
+        told |= {"captive": False, "can-extend-session": True}
+        amounts = {"seconds-remaining": now.left.seconds, "bytes-remaining": now.left.bytes_total}
+        told |= {name: amount for name, amount in amounts.items() if amount is not None}
+    elif here.is_trusted():
+        told["captive"] = False
     headers = {"Cache-Control": "private, no-store"}
     return Response(orjson.dumps(told), mimetype="application/captive+json", headers=headers)
-
-
-def _redeem(wanted: RedeemIn) -> Redemption:
-    told = Told(request.remote_addr or "", wanted.router, wanted.client_mac, wanted.client_ip)
-    return redeem.redeem(runtime(), wanted.code, identify(runtime(), told), move=wanted.move)
 
 
 def _answer(got: Redemption) -> dict[str, Any]:

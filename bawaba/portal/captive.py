@@ -10,11 +10,11 @@ from flask import Flask, Response, request
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from bawaba.core.database import DatabaseAway
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
-from bawaba.portal.guests import Told, find_router, identify
+from bawaba.portal.visit import Visit
 from bawaba.routers.directory import directory
-from bawaba.sessions import standing
 from bawaba.sites.models import Site
 
 HOSTS_TTL_S = 5.0
@@ -34,6 +34,7 @@ PROBES: dict[str, tuple[int, str, str]] = {  # what each system expects once it 
         '<meta http-equiv="refresh" content="0;url=https://support.mozilla.org/kb/captive-portal"/>',
         "text/html",
     ),
+    "/static/hotspot.txt": (200, "OK", "text/plain"),
     "/check_network_status.txt": (200, "NetworkManager is online\n", "text/plain"),
     "/nm": (200, "NetworkManager is online\n", "text/plain"),
     "/kindle-wifi/wifistub.html": (200, "<html>81ce4465-7167-4dcb-835b-dcc9e44c112a</html>", "text/html"),
@@ -47,14 +48,18 @@ def install(app: Flask, rt: Runtime) -> None:
 
     @app.before_request
     def caught() -> Response | None:
-        host, source = _host_of(request.host), request.remote_addr or ""
+        source = request.remote_addr or ""
         probe = PROBES.get(request.path)
-        if probe is None:
-            if hosts.ours(host) or not directory(rt).entries() or directory(rt).behind(source) is None:
-                return None
-        elif _is_online(rt, source):
-            return Response(probe[1], probe[0], mimetype=probe[2], headers={"Cache-Control": "no-store"})
+        if probe is not None:
+            return _as_expected(probe) if _is_online(rt, source) else _to_the_portal(rt)
+        if hosts.ours(_host_of(request.host)) or not _is_guests_address(rt, source):
+            return None
         return _to_the_portal(rt)
+
+
+def _as_expected(probe: tuple[int, str, str]) -> Response:
+    status, text, mimetype = probe
+    return Response(text, status, mimetype=mimetype, headers={"Cache-Control": "no-store"})
 
 
 def _to_the_portal(rt: Runtime) -> Response:
@@ -64,16 +69,18 @@ def _to_the_portal(rt: Runtime) -> Response:
 
 
 def _is_online(rt: Runtime, source: str) -> bool:
-    told = Told(source)
+    here = Visit(rt, {}, source)
     try:
-        router = find_router(rt, told)
-        if router is None:
-            return False
-        guest = identify(rt, told)
-        now = rt.read(standing.of_device, router.site_id, guest.mac, rt.clock.now())
+        return here.standing is not None and here.standing.online
     except Problem:
         return False
-    return now is not None and now.online
+
+
+def _is_guests_address(rt: Runtime, source: str) -> bool:
+    try:
+        return directory(rt).behind(source) is not None
+    except DatabaseAway:
+        return False  # we cannot tell; the page that was asked for says what is wrong
 
 
 class _Hosts:
@@ -81,21 +88,21 @@ class _Hosts:
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
-        self._known: frozenset[str] = frozenset()
+        self._always = LOCAL | {(urlsplit(rt.config.portal_url).hostname or "").lower(), rt.config.host.lower()}
+        self._of_sites: frozenset[str] = frozenset()
         self._until = 0.0
 
     def ours(self, host: str) -> bool:
         """Whether a request for this host is meant for us."""
+        if host in self._always:
+            return True
         if time.monotonic() >= self._until:
-            config = self._rt.config
-            named = {urlsplit(config.portal_url).hostname or "", config.host}
             try:
-                named |= {_host_of(name) for name in self._rt.read(_portal_hosts)}
-            except Problem:
-                return True  # without the database we cannot tell; the page will say so politely
-            self._known = LOCAL | frozenset(name.lower() for name in named)
+                self._of_sites = frozenset(_host_of(name) for name in self._rt.read(_portal_hosts))
+            except DatabaseAway:
+                return host in self._of_sites
             self._until = time.monotonic() + HOSTS_TTL_S
-        return host in self._known
+        return host in self._of_sites
 
 
 def _portal_hosts(db: Session) -> list[str]:
@@ -103,8 +110,12 @@ def _portal_hosts(db: Session) -> list[str]:
 
 
 def _host_of(name: str) -> str:
-    """A host without its port, in lower case."""
+    """A host without its port, in lower case; empty for what is none."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
+        pass
+    try:
         return (urlsplit(f"//{name}").hostname or "").lower()
+    except ValueError:
+        return ""

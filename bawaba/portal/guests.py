@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
-from bawaba.core.errors import Invalid
+from bawaba.core.errors import Invalid, field_fault
 from bawaba.core.runtime import Runtime
 from bawaba.routers.devices import canonical_mac
 from bawaba.routers.directory import Entry, directory
@@ -46,18 +47,30 @@ def identify(rt: Runtime, told: Told) -> Guest:
 
 
 def find_router(rt: Runtime, told: Told) -> Entry | None:
-    """The router that a redirect names, else the one whose network the request came from, else the only one."""
+    """The router whose network the request came from, whatever the redirect says; else the one that it names; where it
+    names none, the only one there is. Of several with that network it may choose."""
     known = directory(rt)
-    if told.router:
-        return known.named(told.router)
-    return known.behind(told.source_ip) or known.only()
+    named = known.named(told.router) if told.router else None
+    near = known.behind(told.source_ip)
+    if near is not None:
+        return named if named is not None and named.has(told.source_ip) else near
+    return named if told.router else known.only()
 
 
 def _believed(router: Entry, told: Told) -> Guest:
-    ip = told.client_ip or told.source_ip
-    if not told.client_mac:
-        return Guest(router.id, told.source_ip, ip)  # without a MAC the source address is the device
+    ip = _canonical_ip(told.client_ip) if told.client_ip else told.source_ip
+    if told.client_mac:
+        try:
+            return Guest(router.id, canonical_mac(told.client_mac), ip)
+        except Invalid as error:
+            raise Invalid(fields={"client_mac": error.details["fields"]["mac"]}) from error
+    if not told.source_ip:
+        raise UnknownDevice()
+    return Guest(router.id, told.source_ip, ip)  # without a MAC the source address is the device
+
+
+def _canonical_ip(text: str) -> str:
     try:
-        return Guest(router.id, canonical_mac(told.client_mac), ip)
-    except Invalid as error:
-        raise Invalid(fields={"client_mac": error.details["fields"]["mac"]}) from error
+        return str(ipaddress.ip_address(text))
+    except ValueError as error:
+        raise field_fault("client_ip", "must be an address like 10.77.0.9") from error

@@ -8,40 +8,28 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flask import Response, render_template
+from flask import Response, render_template, request
 from markupsafe import Markup
 
 from bawaba.core.errors import Problem
+from bawaba.portal import words
 from bawaba.portal.visit import Visit
+from bawaba.sessions.standing import Standing
 from bawaba.vouchers import codes
-from bawaba.web import language
-from bawaba.web.language import translate as _
-from bawaba.web.messages import sentence
+from bawaba.web.pages import other_languages
 
 STYLE = Path(__file__).parent / "templates" / "portal.css"
 REFRESH_OPENING_S = 2
+REFRESH_WAITING_S = 5
 REFRESH_STATUS_S = 60
 REFRESH_AWAY_S = 10
+LONG_WAIT_S = 20
+LONGEST_SHOWN = 40
 
-HEADINGS = {
-    "code_malformed": "That is not quite right",
-    "invalid": "That is not quite right",
-    "voucher_unknown": "We don't know this code",
-    "wrong_site": "Not for this place",
-    "voucher_disabled": "This card is switched off",
-    "voucher_expired": "This card's time is over",
-    "voucher_used": "This card is used up",
-    "too_many_devices": "In use on another phone",
-    "too_many_tries": "A short break",
-    "device_blocked": "Not on this network",
-    "router_unreachable": "One moment",
-    "unknown_device": "We can't see your phone yet",
-    "unknown_place": "Where are you?",
-    "nothing_to_resume": "Type a code",
-    "database_away": "One moment",
-}
-KEEPS_CODE = frozenset(HEADINGS) - {"too_many_tries", "voucher_unknown"}
-TRY_AGAIN_BY_ITSELF = frozenset({"router_unreachable", "database_away"})
+ENDS_A_CARD = frozenset({"voucher_expired", "voucher_used", "voucher_disabled", "wrong_site"})  # another one is needed
+NO_USE_TYPING = frozenset({"unknown_place", "device_blocked"})
+TRIES_AGAIN = frozenset({"router_unreachable"})
+OPTIONAL = ("confirm", "heading", "left", "may_move", "moves_one_of", "note", "refused", "spent_code", "using")
 
 
 @lru_cache
@@ -56,66 +44,84 @@ def style() -> tuple[Markup, str]:
     return Markup(text), policy
 
 
-def page(here: Visit, name: str, status: int = 200, **values: Any) -> Response:
-    """Render one page of the portal."""
-    css, policy = style()
-    site = here.site if name != "away" else None
-    html = render_template(
-        f"portal/{name}.html",
-        css=css,
+def page(here: Visit, name: str, status: int = 200, /, *, typed: str = "", **values: Any) -> Response:
+    """Render one page of the portal. `typed` is the code that the guest has typed already, kept in other languages."""
+    site = here.site
+
+    def in_language(code: str) -> str:
+        if request.method != "GET":
+            return here.enter_link(typed, lang=code)
+        return here.link(request.path, lang=code, **({"out": "1"} if "out" in request.args else {}))
+
+    return _answer(
+        name,
+        status,
         here=here,
         site=site,
-        place=site.name if site is not None else "WiFi",
-        zone=site.time_zone if site is not None else "UTC",
-        other_languages=[code for code in language.languages() if code != language.current()],
+        place=site.name if site is not None else "",
+        switches=[(code, name, in_language(code)) for code, name in other_languages()],
         **values,
     )
-    answer = Response(html, status, mimetype="text/html")
-    answer.headers["Content-Security-Policy"] = policy
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
 
 
-def enter(here: Visit, code: str = "", *, status: int = 200, note: str = "", **values: Any) -> Response:
-    """Where a guest types the code."""
-    return page(here, "enter", status, code=shown_code(code), note=note, **values)
+def enter(here: Visit, code: str = "", **values: Any) -> Response:
+    """Where a guest types the code. `note` stands on top, `left` is what the device may go on with, `using` how it is
+    online now."""
+    return _form(here, 200, code, values)
 
 
-def refusal(here: Visit, problem: Problem, code: str) -> Response:
-    """What went wrong in words, what to do, and the field again."""
+def refusal(here: Visit, problem: Problem, typed: str) -> Response:
+    """What went wrong in words, what to do, and the way to do it."""
+    wait_s = problem.details.get("retry_after_s")
     values: dict[str, Any] = {
-        "heading": _(HEADINGS.get(problem.code, "That did not work")),
-        "words": refusal_words(here, problem),
+        "refused": problem.code,
+        "heading": words.heading(problem),
+        "note": words.refusal(here, problem),
         "may_move": bool(problem.details.get("may_move")),
-        "refresh_s": REFRESH_AWAY_S if problem.code in TRY_AGAIN_BY_ITSELF else None,
+        "moves_one_of": problem.details.get("at_once", 1),
+        "may_type": problem.code not in NO_USE_TYPING,
+        "left": here.left_behind if not typed and problem.code not in TRIES_AGAIN else None,
     }
-    kept = code if problem.code in KEEPS_CODE else ""
-    answer = page(here, "enter", problem.status, code=shown_code(kept), note="", refused=problem.code, **values)
-    if "retry_after_s" in problem.details:
-        answer.headers["Retry-After"] = str(problem.details["retry_after_s"])
+    if request.method == "GET" and problem.code in TRIES_AGAIN:
+        values["refresh_s"] = REFRESH_AWAY_S
+    elif wait_s is not None:
+        values |= {"refresh_s": wait_s, "refresh_to": here.enter_link(typed)}
+    if problem.code in ENDS_A_CARD:
+        values["spent_code"], typed = shown_code(typed), ""
+    answer = _form(here, problem.status, typed, values)
+    if wait_s is not None:
+        answer.headers["Retry-After"] = str(wait_s)
     return answer
 
 
-def refusal_words(here: Visit, problem: Problem) -> str:
-    """The sentence of a refusal, with the time that belongs to it where there is one."""
-    ended_at = problem.details.get("ended_at")
-    if problem.code == "voucher_expired" and ended_at is not None and here.site is not None:
-        when = language.moment(ended_at, here.site.time_zone)
-        return _("The time of this card ended on %(when)s. You need a new one.", when=when)
-    if problem.code == "too_many_tries":
-        wait = language.span(problem.details["retry_after_s"])
-        return _("Too many wrong codes. Wait %(wait)s, then type the code from the card again.", wait=wait)
-    if problem.code == "invalid":
-        return sentence("code_malformed")
-    return sentence(problem.code, problem.details)
+def _form(here: Visit, status: int, code: str, values: dict[str, Any]) -> Response:
+    letters = here.letters or any(symbol.isalpha() for symbol in code)
+    shown = {"code": shown_code(code), "letters": letters, "may_type": True, **dict.fromkeys(OPTIONAL), **values}
+    return page(here, "enter", status, typed=code, **shown)
 
 
-def away() -> Response:
+def standing(here: Visit, now: Standing) -> Response:
+    """How a guest who is online stands, or who waits for the router."""
+    if now.opening:
+        waited_s = (here.rt.clock.now() - now.session.created_at).total_seconds()
+        long_wait = waited_s >= LONG_WAIT_S
+        refresh_s = REFRESH_WAITING_S if long_wait else REFRESH_OPENING_S
+        return page(here, "opening", long_wait=long_wait, refresh_s=refresh_s, refresh_to=here.link("/status"))
+    card, ends = now.card, now.session.end_time
+    facts = {
+        "until": words.until(here, ends) if ends is not None else "",
+        "valid_until": words.until(here, card.over_at) if card.over_at not in (None, ends) else "",
+        "used_bytes": card.bytes_up + card.bytes_down,
+    }
+    return page(here, "status", now=now, refresh_s=REFRESH_STATUS_S, refresh_to=here.link("/status"), **facts)
+
+
+def away(here: Visit, typed: str = "") -> Response:
     """The database does not answer: say so politely, and try again by itself."""
-    css, policy = style()
-    html = render_template("portal/away.html", css=css, refresh_s=REFRESH_AWAY_S)
-    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store", "Retry-After": str(REFRESH_AWAY_S)}
-    return Response(html, 503, mimetype="text/html", headers=headers)
+    refresh_to = "" if request.method == "GET" else here.enter_link(typed)
+    answer = _answer("away", 503, place="", site=None, refresh_s=REFRESH_AWAY_S, refresh_to=refresh_to)
+    answer.headers["Retry-After"] = str(REFRESH_AWAY_S)
+    return answer
 
 
 def shown_code(text: str) -> str:
@@ -123,4 +129,11 @@ def shown_code(text: str) -> str:
     try:
         return codes.grouped(codes.parse(text).text)
     except codes.CodeMalformed:
-        return text[:40]
+        return text.strip()[:LONGEST_SHOWN]
+
+
+def _answer(template: str, status: int, /, **values: Any) -> Response:
+    css, policy = style()
+    html = render_template(f"portal/{template}.html", css=css, **{"refresh_s": None, "refresh_to": "", **values})
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
+    return Response(html, status, mimetype="text/html", headers=headers)

@@ -1,4 +1,4 @@
-"""A guest's request: what the redirect carried, which place it is, which language is spoken there."""
+"""A guest's request: what the redirect carried, which place it is, which language is spoken there, how they stand."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import g, request
-from sqlalchemy import select
+from sqlalchemy import exists, or_, select
+from sqlalchemy.orm import Session
 
+from bawaba.core.errors import Invalid
 from bawaba.core.runtime import Runtime
 from bawaba.portal.guests import Told, find_router, identify
-from bawaba.routers.directory import Entry
+from bawaba.routers import devices
+from bawaba.routers.directory import Entry, directory
+from bawaba.sessions import standing
+from bawaba.sessions.errors import UnknownDevice, UnknownPlace
 from bawaba.sessions.redeem import Guest
+from bawaba.sessions.standing import Standing
 from bawaba.sites.models import Site
+from bawaba.vouchers import codes
+from bawaba.vouchers.models import Batch
 from bawaba.web import language
 
 LONGEST = 200
@@ -25,7 +33,7 @@ ALIASES = {  # what other gateways call it in their redirects
     "client_ip": ("client_ip", "ip", "clientip"),
     "token": ("token", "tok", "hid"),
 }
-CARRIED = tuple(ALIASES)
+OUR_LANGUAGE = "ar"  # where nothing tells us better
 
 
 @dataclass
@@ -35,7 +43,8 @@ class Visit:
     rt: Runtime
     carried: dict[str, str]
     source_ip: str
-    asked_language: str | None
+    asked_language: str | None = None
+    asked_letters: bool = False
 
     @cached_property
     def told(self) -> Told:
@@ -49,34 +58,79 @@ class Visit:
         return find_router(self.rt, self.told)
 
     @cached_property
-    def site(self) -> Site | None:
-        """The place; None when we cannot tell."""
-        router = self.router
-        if router is None:
-            return None
-        return self.rt.read(lambda db: db.scalar(select(Site).where(Site.id == router.site_id)))
-
-    @cached_property
     def guest(self) -> Guest:
         """The device, as its router knows it. Raises what `identify` raises."""
         return identify(self.rt, self.told)
 
+    @property
+    def site(self) -> Site | None:
+        """The place; None when we cannot tell."""
+        return self._place[0]
+
+    @property
+    def letters(self) -> bool:
+        """Whether codes here may hold letters, so that a keypad of digits would not do."""
+        return self.asked_letters or self._place[1]
+
+    @cached_property
+    def _place(self) -> tuple[Site | None, bool]:
+        sites = {entry.site_id for entry in directory(self.rt).entries()} if self.router is None else set()
+        site_id = self.router.site_id if self.router is not None else sites.pop() if len(sites) == 1 else None
+        return self.rt.read(_look_at_place, site_id) if site_id is not None else (None, False)
+
+    @cached_property
+    def known_guest(self) -> Guest | None:
+        """The device; None where nobody knows it. Raises `RouterUnreachableNow` when its router, who would, does not
+        answer."""
+        try:
+            return self.guest
+        except (UnknownPlace, UnknownDevice, Invalid):
+            return None
+
+    @cached_property
+    def standing(self) -> Standing | None:
+        """How the device stands. Raises `RouterUnreachableNow`."""
+        if self.known_guest is None or self.router is None:
+            return None
+        return self.rt.read(standing.of_device, self.router.site_id, self.known_guest.mac, self.rt.clock.now())
+
+    @property
+    def left_behind(self) -> Standing | None:
+        """What this device may go on with, without typing the code again."""
+        now = self.standing
+        return now if now is not None and standing.may_resume(now, self.rt.clock.now()) else None
+
+    def is_trusted(self) -> bool:
+        """Whether this device needs no card here."""
+        if self.known_guest is None or self.router is None:
+            return False
+        return self.rt.read(devices.standing_of, self.router.site_id, self.known_guest.mac) == "trusted"
+
     def speak(self) -> None:
         """Choose the language: the one asked for, the phone's, the place's."""
-        place = self.site.language if self.site is not None else "ar"
+        place = self.site.language if self.site is not None else OUR_LANGUAGE
         g.language = language.choose(self.asked_language, request.accept_languages, place)
 
     def link(self, path: str, **more: str) -> str:
-        """An address that carries on what the redirect brought, and the language once it was chosen by hand."""
+        """An address that carries on what the redirect brought, and what the guest chose by hand."""
         query = dict(self.carried)
         if self.asked_language:
             query["lang"] = self.asked_language
+        if self.asked_letters:
+            query["keys"] = "letters"
         query |= more
-        return f"{path}?{urlencode(query)}" if query else path
+        return f"{quote(path)}?{urlencode(query)}" if query else quote(path)
+
+    def enter_link(self, typed: str, **more: str) -> str:
+        """The way in, with a code that was typed already where it is one."""
+        try:
+            return self.link(f"/c/{codes.grouped(codes.parse(typed).text)}", **more)
+        except codes.CodeMalformed:
+            return self.link("/", **more)
 
 
 def visit(rt: Runtime) -> Visit:
-    """This request's visit, its language chosen."""
+    """This request's visit. Until `speak`, the language is what can be told without the database."""
     values: Mapping[str, Any] = request.values if request.mimetype != "application/json" else request.args
     carried = {}
     for name, aliases in ALIASES.items():
@@ -84,6 +138,15 @@ def visit(rt: Runtime) -> Visit:
         if 0 < len(found) <= LONGEST and found.isprintable():
             carried[name] = found
     asked = values.get("lang")
-    found_visit = Visit(rt, carried, request.remote_addr or "", asked if asked in language.languages() else None)
-    found_visit.speak()
-    return found_visit
+    asked = asked if asked in language.languages() else None
+    g.language = language.choose(asked, request.accept_languages, OUR_LANGUAGE)
+    return Visit(rt, carried, request.remote_addr or "", asked, values.get("keys") == "letters")
+
+
+def _look_at_place(db: Session, site_id: int) -> tuple[Site | None, bool]:
+    """A site, and whether it has batches whose codes hold letters."""
+    letters = exists().where(
+        Batch.site_id == Site.id, Batch.state == "ready", or_(Batch.code_style == codes.LETTERS, Batch.prefix != "")
+    )
+    found = db.execute(select(Site, letters).where(Site.id == site_id)).one_or_none()
+    return (found[0], found[1]) if found is not None else (None, False)

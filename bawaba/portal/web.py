@@ -13,11 +13,11 @@ from flask.typing import ResponseReturnValue
 
 from bawaba.core.database import DatabaseAway
 from bawaba.core.errors import Forbidden, Problem
-from bawaba.portal import pages
+from bawaba.portal import pages, words
 from bawaba.portal.visit import Visit, visit
-from bawaba.sessions import redeem, service, standing
-from bawaba.sessions.errors import NothingToResume
-from bawaba.sessions.standing import Standing
+from bawaba.sessions import redeem, service
+from bawaba.sessions.errors import NothingToResume, UnknownPlace
+from bawaba.vouchers import codes
 from bawaba.web.guard import open_to_everyone, runtime
 from bawaba.web.language import translate as _
 
@@ -37,16 +37,17 @@ def for_guests(view: Callable[..., ResponseReturnValue]) -> View:
     @open_to_everyone
     @wraps(view)
     def answered(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        here, typed = visit(runtime()), request.form.get("code", "")
         try:
-            here = visit(runtime())
+            here.speak()
             try:
                 return view(here, *args, **kwargs)
             except DatabaseAway:
                 raise
             except Problem as problem:
-                return pages.refusal(here, problem, "")
+                return pages.refusal(here, problem, typed)
         except DatabaseAway:
-            return pages.away()
+            return pages.away(here, typed)
 
     return answered
 
@@ -55,11 +56,7 @@ def for_guests(view: Callable[..., ResponseReturnValue]) -> View:
 @for_guests
 def index(here: Visit) -> ResponseReturnValue:
     """The way in: who is online sees how they stand, who has something left goes on, the others type a code."""
-    now = _standing(here)
-    if now is not None and not now.over:
-        return _status(here, now)
-    note = _("You are logged out. What is left on the card stays on it.") if request.args.get("out") else ""
-    return pages.enter(here, note=note, left=_resumable(now))
+    return _home(here)
 
 
 @bp.get("/c/<code>")
@@ -67,24 +64,23 @@ def index(here: Visit) -> ResponseReturnValue:
 @for_guests
 def by_link(here: Visit, code: str) -> ResponseReturnValue:
     """A card's QR code or link: the code is filled in, the guest only confirms."""
-    return pages.enter(here, code[:64], confirm=True)
+    codes.parse(code)
+    return pages.enter(here, code, confirm=True)
 
 
 @bp.get("/status")
 @for_guests
 def status(here: Visit) -> ResponseReturnValue:
     """How the guest stands."""
-    now = _standing(here)
-    if now is None or now.over:
-        return pages.enter(here, note=_("You are not online."), left=_resumable(now))
-    return _status(here, now)
+    return _home(here, _("You are not online."))
 
 
 @bp.get("/add")
 @for_guests
 def add_card(here: Visit) -> ResponseReturnValue:
     """Type another card while online: the device goes on with that one."""
-    return pages.enter(here)
+    now = here.standing
+    return pages.enter(here, using=now if now is not None and not now.over else None)
 
 
 @bp.post("/resume")
@@ -92,7 +88,7 @@ def add_card(here: Visit) -> ResponseReturnValue:
 def resume(here: Visit) -> ResponseReturnValue:
     """Go on with the card that this device used last."""
     _own_form()
-    redeem.resume(here.rt, here.guest)
+    redeem.resume(here.rt, here.guest, move="move" in request.form)
     return redirect(here.link("/status"), 303)
 
 
@@ -108,28 +104,20 @@ def log_out(here: Visit) -> ResponseReturnValue:
     return redirect(here.link("/", out="1"), 303)
 
 
-def _status(here: Visit, now: Standing) -> Response:
-    if now.opening:
-        return pages.page(here, "opening", refresh_s=pages.REFRESH_OPENING_S, refresh_to=here.link("/status"))
-    return pages.page(here, "status", now=now, refresh_s=pages.REFRESH_STATUS_S, refresh_to=here.link("/status"))
-
-
-def _standing(here: Visit) -> Standing | None:
-    """How the device stands; None where we cannot tell which device it is."""
-    router = here.router
-    if router is None:
-        return None
-    try:
-        guest = here.guest
-    except DatabaseAway:
-        raise
-    except Problem:
-        return None
-    return here.rt.read(standing.of_device, router.site_id, guest.mac, here.rt.clock.now())
-
-
-def _resumable(now: Standing | None) -> Standing | None:
-    return now if now is not None and standing.may_resume(now, runtime().clock.now()) else None
+def _home(here: Visit, note: str = "") -> Response:
+    """What fits this device now; `note` is said to who is not online."""
+    if here.router is None:
+        raise UnknownPlace()
+    now = here.standing
+    if now is not None and not now.over:
+        return pages.standing(here, now)
+    if here.is_trusted():
+        return pages.page(here, "trusted")
+    if request.args.get("out"):
+        note = words.logged_out(here, now)
+    elif now is not None:
+        note = words.farewell(here, now) or note
+    return pages.enter(here, note=note, left=here.left_behind)
 
 
 def _own_form() -> None:

@@ -130,9 +130,9 @@ def redeem(rt: Runtime, code: str, guest: Guest, *, move: bool = False) -> Redem
     return _carry_out(rt, guest, rt.transact(_redeem, rt, code, guest, move, rt.clock.now()))
 
 
-def resume(rt: Runtime, guest: Guest) -> Redemption:
+def resume(rt: Runtime, guest: Guest, *, move: bool = False) -> Redemption:
     """Go on with the card that this device last used here, without typing it again. Raises `NothingToResume`."""
-    return _carry_out(rt, guest, rt.transact(_resume, guest, rt.clock.now()))
+    return _carry_out(rt, guest, rt.transact(_resume, guest, move, rt.clock.now()))
 
 
 def _carry_out(rt: Runtime, guest: Guest, outcome: _Outcome) -> Redemption:
@@ -172,13 +172,13 @@ def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now:
     return outcome
 
 
-def _resume(db: Session, guest: Guest, now: datetime) -> _Outcome:
+def _resume(db: Session, guest: Guest, move: bool, now: datetime) -> _Outcome:
     place = PLACE.first(db, router_id=guest.router_id, device=guest.mac)
     since = now - timedelta(days=RESUME_DAYS)
     last = LAST_CARD.first(db, site_id=place.site_id, mac=guest.mac, since=since)
     if last is None:
         return _Outcome(refusal=NothingToResume())
-    return _use(db, claiming.BY_ID.first(db, id=last.voucher_id), place, guest, False, now)
+    return _use(db, claiming.BY_ID.first(db, id=last.voucher_id), place, guest, move, now)
 
 
 def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: datetime) -> _Outcome:
@@ -201,7 +201,8 @@ def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: date
         return _Outcome(refusal=TooManyDevices(ever=card.devices_ever, may_move=False))
     leaving = _make_room(card, live, place, move, now)
     if leaving is None:
-        return _Outcome(refusal=TooManyDevices(at_once=card.devices_at_once, may_move=_may_move(card, place, now)))
+        since, may_move = live[0].start_time, _may_move(card, place, now)
+        return _Outcome(refusal=TooManyDevices(at_once=card.devices_at_once, since=since, may_move=may_move))
     if place.router_status == "down" and not _has_spare(db, place, guest.router_id):
         return _Outcome(refusal=RouterUnreachableNow())
     ended = _let_go(db, card, leaving, move, place, now)

@@ -11,6 +11,7 @@ from bawaba.accounts import audit
 from bawaba.core.actor import SYSTEM, Actor
 from bawaba.core.runtime import Runtime
 from bawaba.routers import cards
+from bawaba.routers.models import Router
 from bawaba.routers.part import part
 from bawaba.routers.promises import Promised
 from bawaba.sessions import admission, queries, rules
@@ -46,8 +47,9 @@ def log_out(rt: Runtime, guest: Guest) -> None:
 
 
 def _log_out(db: Session, guest: Guest, now: datetime) -> tuple[Promised | None, int]:
+    here = select(Router.site_id).where(Router.id == guest.router_id).scalar_subquery()  # a spare may have let it in
     mine = select(GuestSession.id).where(
-        GuestSession.router_id == guest.router_id,
+        GuestSession.site_id == here,
         GuestSession.client_mac == guest.mac,
         GuestSession.ended_at.is_(None),
     )

@@ -1,0 +1,124 @@
+"""What guests are told: every refusal in its own words with what to do, and how a card came to its end."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from bawaba.core.errors import Problem
+from bawaba.plans.rules import USED_TIME
+from bawaba.portal.visit import Visit
+from bawaba.sessions import rules
+from bawaba.sessions.standing import Standing
+from bawaba.vouchers.errors import VoucherDisabled, VoucherUsed
+from bawaba.vouchers.rules import is_over
+from bawaba.web import language
+from bawaba.web.language import translate as _
+from bawaba.web.language import translate_count
+from bawaba.web.messages import sentence
+
+HEADINGS = {
+    "code_malformed": "That is not quite right",
+    "invalid": "That is not quite right",
+    "voucher_unknown": "We don't know this code",
+    "wrong_site": "Not for this place",
+    "voucher_disabled": "This card is switched off",
+    "voucher_expired": "This card's time is over",
+    "voucher_used": "This card is used up",
+    "too_many_devices": "In use on another phone",
+    "too_many_tries": "A short break",
+    "device_blocked": "Not on this network",
+    "router_unreachable": "One moment",
+    "unknown_device": "We can't see your phone yet",
+    "unknown_place": "Where are you?",
+    "nothing_to_resume": "Type a code",
+}
+OTHERWISE = "That did not work"
+FAREWELL_FOR = timedelta(days=1)
+
+
+def heading(problem: Problem) -> str:
+    """A refusal in a few words."""
+    if problem.code == "too_many_devices" and "ever" in problem.details:
+        return _("This card is full")
+    return _(HEADINGS.get(problem.code, OTHERWISE))
+
+
+def refusal(here: Visit, problem: Problem) -> str:
+    """What happened and what to do."""
+    ended_at = problem.details.get("ended_at")
+    if problem.code == "voucher_expired" and ended_at is not None:
+        return _ended(here, ended_at)
+    if problem.code == "too_many_devices":
+        return _too_many_devices(here, problem)
+    if problem.code == "too_many_tries":
+        wait = language.span(problem.details["retry_after_s"])
+        return _("Too many wrong codes. Wait %(wait)s, then type the code from the card again.", wait=wait)
+    if problem.code == "invalid":
+        return sentence("code_malformed" if "code" in problem.details["fields"] else "unknown_device")
+    return sentence(problem.code, problem.details)
+
+
+def _too_many_devices(here: Visit, problem: Problem) -> str:
+    details = problem.details
+    if "ever" in details:
+        one, many = "This card works on %(count)s device only.", "This card works on %(count)s devices only."
+        told = [translate_count(one, many, details["ever"]), _("Use one that it was used on, or take a new card.")]
+        return " ".join(told)
+    since = details.get("since")
+    told = [
+        _("Another phone is online with this card since %(when)s.", when=until(here, since))
+        if since is not None
+        else _("Another phone is online with this card.")
+    ]
+    if details["may_move"]:
+        told.append(_("Log out there, or move the card to this phone."))
+    else:
+        told.append(_("Log out there first, then type the code here again."))
+        if here.site is not None and here.site.device_moves_per_day:
+            told.append(_("It has been moved to another phone today already."))
+    return " ".join(told)
+
+
+def farewell(here: Visit, now: Standing) -> str:
+    """How the card that this device used last came to its end, while that is news; else nothing."""
+    clock = here.rt.clock.now()
+    ended_at = now.session.ended_at
+    if ended_at is None or clock - ended_at > FAREWELL_FOR:
+        return ""
+    if now.card.disabled_at is not None:
+        return sentence(VoucherDisabled.code)
+    if is_over(now.card, clock):
+        return _ended(here, now.card.over_at)
+    if now.left.spent:
+        return sentence(VoucherUsed.code)
+    if now.session.terminate_cause == rules.MOVED:
+        return _("Your card was moved to another phone.")
+    return ""
+
+
+def logged_out(here: Visit, now: Standing | None) -> str:
+    """What becomes of the card after logging out: time by the wall clock runs on, time online does not."""
+    said = _("You are logged out.")
+    if now is None or here.left_behind is None:
+        return said
+    if now.card.kind == USED_TIME or now.card.over_at is None:
+        return f"{said} {_('What is left on the card stays on it.')}"
+    return f"{said} {_('The time of the card runs on until %(when)s.', when=until(here, now.card.over_at))}"
+
+
+def until(here: Visit, at: datetime) -> str:
+    """A time as people say it: today's by the clock alone, any other with its date."""
+    zone = zone_of(here)
+    days = {moment.astimezone(ZoneInfo(zone)).date() for moment in (at, here.rt.clock.now())}
+    return language.clock_time(at, zone) if len(days) == 1 else language.moment(at, zone)
+
+
+def zone_of(here: Visit) -> str:
+    """The place's time zone."""
+    return here.site.time_zone if here.site is not None else "UTC"
+
+
+def _ended(here: Visit, ended_at: datetime) -> str:
+    when = language.moment(ended_at, zone_of(here))
+    return _("The time of this card ended on %(when)s. You need a new one.", when=when)
