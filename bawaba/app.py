@@ -30,13 +30,14 @@ from bawaba.sites import api as sites_api
 from bawaba.sites import web as sites_pages
 from bawaba.vouchers import api as vouchers_api
 from bawaba.vouchers import web as vouchers_pages
-from bawaba.web import answers, guard, pages
+from bawaba.web import answers, api_docs, guard, pages
 from bawaba.web.row_id import RowId
 
 HERE = Path(__file__).parent
 BODY_MOST = 1024 * 1024
 BLUEPRINTS = [
     health_api.bp,
+    api_docs.bp,
     accounts_api.bp,
     accounts_web.bp,
     sites_api.bp,
@@ -59,7 +60,8 @@ BLUEPRINTS = [
 
 def create_app(rt: Runtime) -> Flask:
     """The Flask application around a Runtime."""
-    app = APIFlask("bawaba", title="Bawaba", version="1", spec_path="/api/openapi.json", docs_path="/api/docs",
+    app = APIFlask("bawaba", title="Bawaba", version="1", spec_path="/api/openapi.json", docs_path=None,  # type: ignore[arg-type] # our own page, without scripts of others
+
                    static_folder=None,  # type: ignore[arg-type]
                    json_errors=False)  # fmt: skip
     app.extensions["bawaba"] = rt

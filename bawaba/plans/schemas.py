@@ -9,7 +9,7 @@ from pydantic import Field
 from bawaba.plans import rules
 from bawaba.plans.models import Plan, PlanVersion
 from bawaba.sites.schemas import Currency
-from bawaba.web.input import Input
+from bawaba.web.input import Id, Input
 
 Kind = Literal["elapsed", "used_time"]
 Name = Annotated[str, Field(min_length=1, max_length=80)]
@@ -40,7 +40,7 @@ class _Limits(Input):
 class PlanIn(_Limits):
     """A new plan. A duration or a quota must be there."""
 
-    site_id: int | None = None
+    site_id: Id | None = None
     name: Name
     kind: Kind = "elapsed"
     price_minor: Price

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from bawaba.routers.models import Device, Router, RouterJob
-from bawaba.web.input import Input
+from bawaba.web.input import Id, Input
 
 OPTIONS_MOST = 40
 
@@ -22,7 +22,7 @@ class RouterIn(Input):
     username: str | None = Field(None, max_length=120)
     password: str | None = Field(None, max_length=255)
     options: dict[str, Any] = Field(default_factory=dict, max_length=OPTIONS_MOST)
-    site_id: int | None = None
+    site_id: Id | None = None
     failover_group: str | None = Field(None, max_length=40)
 
 
@@ -50,13 +50,13 @@ class DeviceIn(Input):
     mac: str = Field(max_length=32)
     standing: Literal["trusted", "blocked"]
     note: str = Field("", max_length=120)
-    site_id: int | None = None
+    site_id: Id | None = None
 
 
 class MoveIn(Input):
     """Where a job should go."""
 
-    router_id: int
+    router_id: Id
 
 
 def router_out(router: Router) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Sessions over the API."""
+"""Sessions over the API, and switching cards off: that ends sessions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from flask import request
 from bawaba.core.errors import field_fault
 from bawaba.sessions import queries, service
 from bawaba.sessions.schemas import session_out
+from bawaba.vouchers import making
+from bawaba.vouchers.api import card_answer
 from bawaba.web.guard import actor, requires, runtime
 from bawaba.web.paging import page_of, page_request
 
@@ -43,6 +45,25 @@ def get_session(session_id: int) -> dict[str, Any]:
 def terminate(session_id: int) -> dict[str, Any]:
     """End a session, here and on its router."""
     return session_out(*service.terminate(runtime(), actor(), session_id))
+
+
+@bp.post("/api/vouchers/<int:voucher_id>/disable")
+@requires("vouchers:disable")
+def disable_card(voucher_id: int) -> dict[str, Any]:
+    """Switch a card off; whoever is online by it is offline."""
+    return _switched(voucher_id, disabled=True)
+
+
+@bp.post("/api/vouchers/<int:voucher_id>/enable")
+@requires("vouchers:disable")
+def enable_card(voucher_id: int) -> dict[str, Any]:
+    """Switch a card on again, as it was."""
+    return _switched(voucher_id, disabled=False)
+
+
+def _switched(voucher_id: int, *, disabled: bool) -> dict[str, Any]:
+    voucher, version = service.set_disabled(runtime(), actor(), voucher_id, disabled)
+    return card_answer(voucher, version, making.sync_of(runtime(), [voucher_id]).get(voucher_id))
 
 
 def _number(name: str) -> int | None:

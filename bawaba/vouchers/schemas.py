@@ -11,7 +11,7 @@ from bawaba.core.config import Config
 from bawaba.plans.models import PlanVersion
 from bawaba.vouchers import rules
 from bawaba.vouchers.models import Batch, PrintRun, Voucher
-from bawaba.web.input import Input
+from bawaba.web.input import Id, Input
 
 QUANTITY_MOST = 100_000
 PRICE_MOST = 10**12
@@ -20,7 +20,7 @@ PRICE_MOST = 10**12
 class VoucherIn(Input):
     """One card."""
 
-    plan_id: int
+    plan_id: Id
     code_style: Literal["digits", "letters"] | None = None
     ends_at: AwareDatetime | None = None
     note: str = Field("", max_length=200)
@@ -29,7 +29,7 @@ class VoucherIn(Input):
 class BulkIn(Input):
     """A batch."""
 
-    plan_id: int
+    plan_id: Id
     quantity: int = Field(ge=1, le=QUANTITY_MOST)
     code_style: Literal["digits", "letters"] | None = None
     prefix: str = Field("", max_length=4)

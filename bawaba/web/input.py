@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from flask import request
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from werkzeug.exceptions import BadRequest
 
 from bawaba.core.errors import Invalid
 
 Model = TypeVar("Model", bound=BaseModel)
 View = TypeVar("View", bound=Callable[..., Any])
+Id = Annotated[int, Field(ge=1, lt=2**63)]  # a row's id in a body: what a 64-bit column holds
 PAGE_SIZE = 50
 PAGE_MOST = 500
 
