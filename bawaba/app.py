@@ -60,10 +60,11 @@ BLUEPRINTS = [
 
 def create_app(rt: Runtime) -> Flask:
     """The Flask application around a Runtime."""
-    app = APIFlask("bawaba", title="Bawaba", version="1", spec_path="/api/openapi.json", docs_path=None,  # type: ignore[arg-type] # our own page, without scripts of others
-
-                   static_folder=None,  # type: ignore[arg-type]
-                   json_errors=False)  # fmt: skip
+    app = APIFlask(
+        "bawaba", title="Bawaba", version="1", spec_path="/api/openapi.json", json_errors=False,
+        docs_path=None,  # our own page, without the scripts of others
+        static_folder=None,  # type: ignore[arg-type]
+    )  # fmt: skip
     app.extensions["bawaba"] = rt
     app.config["MAX_CONTENT_LENGTH"] = BODY_MOST
     app.config["OPENAPI_VERSION"] = "3.1.0"
