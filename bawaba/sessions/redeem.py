@@ -167,8 +167,8 @@ def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now:
         crossed = guessing.count_wrong(db, place.site_id, guest.mac, place.wrong_tries_per_minute, now)
         return _Outcome(refusal=VoucherUnknown(), crossed=crossed, site_id=place.site_id)
     outcome = _use(db, card, place, guest, move, now)
-    if outcome.refusal is None and place.device_meter is not None:
-        guessing.forgive_device(db, place.site_id, guest.mac)
+    if outcome.refusal is None and card.status == "unused" and place.device_meter is not None:
+        guessing.forgive_device(db, place.site_id, guest.mac)  # a card in use, typed over and over, forgives nothing
     return outcome
 
 
