@@ -135,15 +135,16 @@ def _judge(
     settled: Settled,
 ) -> None:
     """What becomes of one session after this reading."""
-    if session.state == "opening":
-        if reading is not None and not reading.raw.get("ended"):
-            _found_online(db, session, reading, now, settled)
+    opening = session.state == "opening"
+    if opening and reading is not None and not reading.raw.get("ended"):
+        _found_online(db, session, reading, now, settled)
         return
     cause, ended_at = _cause(db, session, new, now)
     if cause is None and reading is not None and reading.raw.get("ended") == "data":
         cause, ended_at = rules.DATA_SPENT, now  # the gateway stops just short of the last packet
     if (
         cause is None
+        and not opening
         and any(new) is False
         and session.kind == "used_time"
         and rules.is_silent(session, session.idle_timeout_seconds, now)
@@ -153,7 +154,7 @@ def _judge(
         if end_session(db, session.id, cause, now, ended_at):
             settled.ended.append(session.id)
             admission.kick(db, session.router_id, session.id, now)
-    elif _is_missing(session, reading, asked_at) and not _promised(db, admission.ADMIT, session.id, session.router_id):
+    elif not opening and _is_missing(session, reading, asked_at) and _may_be_let_in_again(db, session):
         promise(db, session.router_id, admission.ADMIT, session.id, now)
         settled.readmitted.append(session.id)
 
@@ -180,11 +181,18 @@ def _is_missing(session: Any, reading: RouterSession | None, asked_at: datetime)
     return reading is None or bool(reading.raw.get("ended"))
 
 
+def _may_be_let_in_again(db: Session, session: Any) -> bool:
+    """Not twice, and not when its device has taken another card, whose start we may not have heard of yet."""
+    promised = _promised(db, admission.ADMIT, session.id, session.router_id)
+    return not promised and not admission.has_newer(db, session)
+
+
 def _found_online(db: Session, session: Any, reading: RouterSession, now: datetime, settled: Settled) -> None:
     """The router had let it in, and we died before we could write that down: its time began then."""
     started = max(session.created_at, now - timedelta(seconds=reading.uptime_s))
     card = claiming.BY_ID.first(db, id=session.voucher_id)
     admission.mark_online(db, card, session, session.router_id, reading, started)
+    admission.end_others(db, session, now)
     settled.began.append(session.id)
 
 

@@ -50,7 +50,16 @@ OTHERS_OF_DEVICE = Statement(
     "WHERE site_id = :site_id AND client_mac = :mac AND ended_at IS NULL AND id <> :id",
     "id router_id",
 )
-MOVE = Statement("UPDATE guest_session SET router_id = :router_id, client_ip = :ip, state = 'opening' WHERE id = :id")
+NEWER_OF_DEVICE = Statement(
+    "SELECT 1 FROM guest_session "
+    "WHERE site_id = :site_id AND client_mac = :mac AND ended_at IS NULL AND id > :id LIMIT 1"
+)
+OPEN_ADMIT = Statement("SELECT 1 FROM router_job WHERE kind = 'admit' AND ref = :ref AND state = 'open' LIMIT 1")
+LATER_ADMIT = Statement("SELECT 1 FROM router_job WHERE kind = 'admit' AND ref = :ref AND id > :id LIMIT 1")
+MOVE = Statement(  # the other router counts from zero
+    "UPDATE guest_session SET router_id = :router_id, client_ip = :ip, state = 'opening', seen_up = 0, seen_down = 0, "
+    "seen_epoch = 0 WHERE id = :id"
+)
 COUNT = Statement(
     "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, seen_up = :seen_up, "
     "seen_down = :seen_down, seen_epoch = :epoch WHERE id = :id"
@@ -104,10 +113,25 @@ def move_session(db: Session, session_id: int, router_id: int, ip: str | None) -
     MOVE.run(db, id=session_id, router_id=router_id, ip=ip)
 
 
+def is_promised(db: Session, session_id: int) -> bool:
+    """Whether letting a session's device in is still to be done."""
+    return OPEN_ADMIT.first(db, ref=session_id) is not None
+
+
+def _is_outdated(db: Session, job: Promised) -> bool:
+    return LATER_ADMIT.first(db, ref=job.ref, id=job.id) is not None
+
+
+def has_newer(db: Session, session: Any) -> bool:
+    """Whether the device has gone on with another card since."""
+    return NEWER_OF_DEVICE.first(db, site_id=session.site_id, mac=session.client_mac, id=session.id) is not None
+
+
 def prepare_admit(db: Session, job: Promised, now: datetime) -> AdmitWork | None:
-    """The admit as things stand now: with what is left now, or nothing at all when the session is over."""
+    """The admit as things stand now: with what is left now, or nothing at all when the session is over, or was promised
+    anew since."""
     session = SESSION.first(db, id=job.ref)
-    if session is None or session.ended_at is not None:
+    if session is None or session.ended_at is not None or _is_outdated(db, job):
         return None
     card = claiming.LOOK_BY_ID.first(db, id=session.voucher_id)
     left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
@@ -126,20 +150,25 @@ async def configure_client_access(ask: Ask, work: AdmitWork) -> RouterSession:
 
 
 def confirmed(db: Session, job: Promised, there: RouterSession, now: datetime) -> list[Event]:
-    """The router let the device in: its time starts, unless it had started. A session that ended meanwhile is closed
-    again on the router."""
+    """The router let the device in: its time starts, unless it had started. A session that ended meanwhile, or went to
+    another router, is closed again on this one."""
     card = claiming.OF_SESSION.first(db, session_id=job.ref)  # the card before its sessions: always in this order
     if card is None:
         return []
     session = SESSION_TO_CHANGE.first(db, id=job.ref)
-    if session.ended_at is not None:
+    if session.ended_at is not None or (session.router_id != job.router_id and _is_outdated(db, job)):
         kick(db, job.router_id, session.id, now)
         return []
     online = mark_online(db, card, session, job.router_id, there, now)
-    for other in OTHERS_OF_DEVICE.all(db, site_id=session.site_id, mac=session.client_mac, id=session.id):
-        end_session(db, other.id, rules.MOVED, now)  # the same device by another card: it goes on with this one
-        kick(db, other.router_id, other.id, now)
+    end_others(db, session, now)
     return [SessionChanged(online_out(session, card.serial, job.router_id, online), urgent=True)]
+
+
+def end_others(db: Session, session: Any, now: datetime) -> None:
+    """The same device by another card: it goes on with this one."""
+    for other in OTHERS_OF_DEVICE.all(db, site_id=session.site_id, mac=session.client_mac, id=session.id):
+        end_session(db, other.id, rules.MOVED, now)
+        kick(db, other.router_id, other.id, now)
 
 
 def mark_online(db: Session, card: Any, session: Any, router_id: int, there: RouterSession, started: datetime) -> Any:
@@ -150,7 +179,8 @@ def mark_online(db: Session, card: Any, session: Any, router_id: int, there: Rou
     end_time = started + timedelta(seconds=left.seconds) if left.seconds is not None else None
     if over_at is not None and card.kind == "elapsed":
         end_time = over_at
-    same_life = (session.seen_epoch, True) == (there.epoch, session.start_time is not None)
+    known = (session.router_id, session.seen_epoch) == (router_id, there.epoch)
+    same_life = known and session.start_time is not None
     up, down = (session.seen_up, session.seen_down) if same_life else (0, 0)
     return ONLINE.first(
         db, id=session.id, router_id=router_id, now=started, end_time=end_time, up=up, down=down, epoch=there.epoch
@@ -158,9 +188,11 @@ def mark_online(db: Session, card: Any, session: Any, router_id: int, there: Rou
 
 
 def prepare_kick(db: Session, job: Promised, now: datetime) -> tuple[int, Client] | None:
-    """Who is to be closed out."""
+    """Who is to be closed out; nobody when the session has come back to this router meanwhile."""
     session = SESSION.first(db, id=job.ref)
-    return (session.id, device_client(session.client_mac, session.client_ip)) if session is not None else None
+    if session is None or (session.ended_at is None and session.router_id == job.router_id):
+        return None
+    return session.id, device_client(session.client_mac, session.client_ip)
 
 
 async def close_access(ask: Ask, work: tuple[int, Client]) -> RouterSession | None:

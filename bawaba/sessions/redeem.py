@@ -269,24 +269,21 @@ def _write_beginning(db: Session, card: Any, guest: Guest, new_device: bool, now
 
 def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, place: Any, now: datetime) -> _Outcome:
     """The same device again: the same session goes on, nothing is charged. At another router it moves there, unless
-    that one is down and the session is on its spare."""
-    redemption = Redemption(
-        mine.id,
-        card.id,
-        card.serial,
-        True,
-        mine.state,
-        mine.start_time,
-        mine.end_time,
-        left.seconds if mine.start_time is not None else None,
-        left_bytes(left),
-    )
-    if mine.router_id == guest.router_id or place.router_status == "down":
-        return _Outcome(redemption)
-    kick(db, mine.router_id, mine.id, now)
-    admission.move_session(db, mine.id, guest.router_id, guest.ip)
-    job = promise(db, guest.router_id, admission.ADMIT, mine.id, now, express=True)
-    return _Outcome(redemption, job=job, work=admission.work_for(mine.id, 2, card, left, guest.client))
+    that one is down and the session is on its spare. Where nobody is at work any more on letting it in, work is
+    promised again."""
+    waiting = Redemption(mine.id, card.id, card.serial, True, "opening", remaining_bytes=left_bytes(left))
+    stays = mine.router_id == guest.router_id or place.router_status == "down"
+    if stays and mine.state == "online":
+        start, end = mine.start_time, mine.end_time
+        going_on = replace(waiting, status="online", start_time=start, end_time=end, remaining_seconds=left.seconds)
+        return _Outcome(going_on)
+    if stays and admission.is_promised(db, mine.id):
+        return _Outcome(waiting)
+    if not stays:
+        kick(db, mine.router_id, mine.id, now)
+        admission.move_session(db, mine.id, guest.router_id, guest.ip)
+    job = promise(db, mine.router_id if stays else guest.router_id, admission.ADMIT, mine.id, now, express=True)
+    return _Outcome(waiting, job=job, work=admission.work_for(mine.id, 2, card, left, guest.client))
 
 
 def _has_spare(db: Session, place: Any, router_id: int) -> bool:

@@ -1,0 +1,121 @@
+"""A session that its router has not confirmed: it opens, or it ends; it never hangs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from bawaba.core.actor import SYSTEM
+from bawaba.routers import service as routers_service
+from bawaba.routers.drivers import fake
+from bawaba.routers.models import RouterJob
+from bawaba.sessions import redeem as redeeming
+from bawaba.sessions.models import GuestSession
+from bawaba.vouchers.models import Voucher
+from tests.cast import HOUR, PHONE, TABLET
+from tests.sessions.test_accounting import look, the_session
+
+
+def jobs(rt, kind: str = "admit") -> list[RouterJob]:
+    return list(rt.read(lambda db: db.scalars(select(RouterJob).where(RouterJob.kind == kind)).all()))
+
+
+def test_a_guest_whose_admit_was_given_up_gets_in_by_asking_again(rt, cast):
+    card = cast.make_voucher()
+    box = fake.box(cast.router.id)
+    box.break_with("refused")
+    assert redeeming.redeem(rt, card.code, cast.guest()).status == "opening"
+    routers_service.decide_job(rt, SYSTEM, jobs(rt)[0].id, "give_up")
+    box.mend()
+    again = redeeming.redeem(rt, card.code, cast.guest())
+
+    assert (again.status, again.resumed) == ("online", True)
+    assert len(box.sessions) == 1
+
+
+def test_asking_again_while_the_admit_is_under_way_promises_no_second_one(rt, cast):
+    card = cast.make_voucher()
+    fake.box(cast.router.id).break_with("unreachable")
+    for _ in range(3):
+        assert redeeming.redeem(rt, card.code, cast.guest()).status == "opening"
+
+    assert len(jobs(rt)) == 1
+
+
+def test_a_session_that_never_opened_ends_with_its_card(rt, cast, clock):
+    card = cast.make_voucher(duration_seconds=10 * HOUR, card={"ends_at": clock.now() + timedelta(hours=1)})
+    box = fake.box(cast.router.id)
+    box.break_with("unreachable")
+    redeeming.redeem(rt, card.code, cast.guest())
+    clock.advance(2 * HOUR)
+    box.mend()
+    look(rt, cast.router.id)
+
+    session = the_session(rt)
+    assert (session.state, session.terminate_cause, session.used_seconds) == ("ended", "Session-Timeout", 0)
+    assert box.sessions == {}
+
+
+def test_a_phone_that_moves_to_a_silent_router_waits_there(rt, cast, clock):
+    other = cast.make_router(cast.site.id)
+    fake.box(other.id, clock).break_with("unreachable")
+    card = cast.make_voucher()
+    redeeming.redeem(rt, card.code, cast.guest())
+    moved = redeeming.redeem(rt, card.code, cast.guest(router=other))
+
+    assert (moved.status, moved.start_time, moved.end_time, moved.resumed) == ("opening", None, None, True)
+
+
+def test_a_new_card_stays_the_one_in_use_when_the_manager_dies_before_noting_its_start(rt, cast, clock):
+    first, second = cast.make_voucher(), cast.make_voucher()
+    redeeming.redeem(rt, first.code, cast.guest())
+    box = fake.box(cast.router.id)
+    box.break_with("lost_answer", ["admit"])
+    assert redeeming.redeem(rt, second.code, cast.guest()).status == "opening"
+    box.mend()
+    for seconds in (1, 30):
+        clock.advance(seconds)
+        look(rt, cast.router.id)
+
+    live = rt.read(lambda db: db.scalars(select(GuestSession).where(GuestSession.ended_at.is_(None))).all())
+    assert [(session.voucher_id, session.state) for session in live] == [(second.id, "online")]
+    assert [online.grant.key for online in box.sessions.values() if not online.ended] == [f"session:{live[0].id}"]
+
+
+def test_a_late_kick_leaves_alone_who_has_come_back(rt, cast, clock):
+    """The phone roams away while its first router cannot be told, and is back before that router is."""
+    other = cast.make_router(cast.site.id)
+    fake.box(other.id, clock)
+    card = cast.make_voucher()
+    redeeming.redeem(rt, card.code, cast.guest())
+    home = fake.box(cast.router.id)
+    home.break_with("unreachable", ["kick"])
+    redeeming.redeem(rt, card.code, cast.guest(router=other))
+    assert redeeming.redeem(rt, card.code, cast.guest()).status == "online"
+    home.mend()
+    clock.advance(120)
+    look(rt, cast.router.id)
+
+    assert [online.ended for online in home.sessions.values()] == [""]
+    assert cast.row(Voucher, card.id).used_seconds == 0
+    assert {job.state for job in jobs(rt, "kick") if job.router_id == cast.router.id} == {"done"}
+    assert the_session(rt).client_mac == PHONE != TABLET
+
+
+def test_work_for_a_router_that_the_phone_has_left_is_not_done_late(rt, cast, clock):
+    other = cast.make_router(cast.site.id)
+    fake.box(other.id, clock)
+    card = cast.make_voucher()
+    home = fake.box(cast.router.id)
+    home.break_with("unreachable")
+    assert redeeming.redeem(rt, card.code, cast.guest()).status == "opening"
+    assert redeeming.redeem(rt, card.code, cast.guest(router=other)).status == "online"
+    home.mend()
+    clock.advance(60)
+    look(rt, cast.router.id)
+    look(rt, other.id)
+
+    session = the_session(rt)
+    assert (session.router_id, session.state) == (other.id, "online")
+    assert (len(home.sessions), len(fake.box(other.id).sessions)) == (0, 1)
