@@ -29,7 +29,7 @@ LONGEST_SHOWN = 40
 ENDS_A_CARD = frozenset({"voucher_expired", "voucher_used", "voucher_disabled", "wrong_site"})  # another one is needed
 NO_USE_TYPING = frozenset({"unknown_place", "device_blocked"})
 TRIES_AGAIN = frozenset({"router_unreachable"})
-OPTIONAL = ("confirm", "heading", "left", "may_move", "moves_one_of", "note", "refused", "spent_code", "using")
+OPTIONAL = ("confirm", "heading", "left", "may_move", "note", "refused", "spent_code", "using")
 
 
 @lru_cache
@@ -59,6 +59,7 @@ def page(here: Visit, name: str, status: int = 200, /, *, typed: str = "", **val
         here=here,
         site=site,
         place=site.name if site is not None else "",
+        support_dir="auto" if site is not None and any(map(str.isalpha, site.support)) else "ltr",
         switches=[(code, name, in_language(code)) for code, name in other_languages()],
         **values,
     )
@@ -77,8 +78,7 @@ def refusal(here: Visit, problem: Problem, typed: str) -> Response:
         "refused": problem.code,
         "heading": words.heading(problem),
         "note": words.refusal(here, problem),
-        "may_move": bool(problem.details.get("may_move")),
-        "moves_one_of": problem.details.get("at_once", 1),
+        "may_move": words.moving(here, problem),
         "may_type": problem.code not in NO_USE_TYPING,
         "left": here.left_behind if not typed and problem.code not in TRIES_AGAIN else None,
     }
@@ -96,8 +96,8 @@ def refusal(here: Visit, problem: Problem, typed: str) -> Response:
 
 def _form(here: Visit, status: int, code: str, values: dict[str, Any]) -> Response:
     letters = here.letters or any(symbol.isalpha() for symbol in code)
-    shown = {"code": shown_code(code), "letters": letters, "may_type": True, **dict.fromkeys(OPTIONAL), **values}
-    return page(here, "enter", status, typed=code, **shown)
+    shown = {"code": shown_code(code), "is_code": is_code(code), "letters": letters, "may_type": True}
+    return page(here, "enter", status, typed=code, **{**shown, **dict.fromkeys(OPTIONAL), **values})
 
 
 def standing(here: Visit, now: Standing) -> Response:
@@ -126,10 +126,16 @@ def away(here: Visit, typed: str = "") -> Response:
 
 def shown_code(text: str) -> str:
     """A code as it stands in the field: grouped when it is one, else as it was typed (cut to a sane length)."""
+    return codes.grouped(codes.normalise(text)) if is_code(text) else text.strip()[:LONGEST_SHOWN]
+
+
+def is_code(text: str) -> bool:
+    """Whether it has the shape of a code."""
     try:
-        return codes.grouped(codes.parse(text).text)
+        codes.parse(text)
     except codes.CodeMalformed:
-        return text.strip()[:LONGEST_SHOWN]
+        return False
+    return True
 
 
 def _answer(template: str, status: int, /, **values: Any) -> Response:

@@ -48,7 +48,7 @@ def refusal(here: Visit, problem: Problem) -> str:
     """What happened and what to do."""
     ended_at = problem.details.get("ended_at")
     if problem.code == "voucher_expired" and ended_at is not None:
-        return _ended(here, ended_at)
+        return _("It ended on %(when)s. You need a new one.", when=language.moment(ended_at, zone_of(here)))
     if problem.code == "too_many_devices":
         return _too_many_devices(here, problem)
     if problem.code == "too_many_tries":
@@ -80,6 +80,20 @@ def _too_many_devices(here: Visit, problem: Problem) -> str:
     return " ".join(told)
 
 
+def moving(here: Visit, problem: Problem) -> str:
+    """What moving the card to this phone does; nothing where it cannot be moved."""
+    if not problem.details.get("may_move") or here.site is None:
+        return ""
+    other = _("The other phone goes offline.")
+    if problem.details["at_once"] > 1:
+        other = _("The phone that has been online longest goes offline.")
+    times = here.site.device_moves_per_day
+    if times == 1:
+        return f"{other} {_('A card can be moved once a day.')}"
+    one, many = "A card can be moved %(count)s time a day.", "A card can be moved %(count)s times a day."
+    return f"{other} {translate_count(one, many, times)}"
+
+
 def farewell(here: Visit, now: Standing) -> str:
     """How the card that this device used last came to its end, while that is news; else nothing."""
     clock = here.rt.clock.now()
@@ -89,7 +103,8 @@ def farewell(here: Visit, now: Standing) -> str:
     if now.card.disabled_at is not None:
         return sentence(VoucherDisabled.code)
     if is_over(now.card, clock):
-        return _ended(here, now.card.over_at)
+        when = language.moment(now.card.over_at, zone_of(here))
+        return _("The time of your card ended on %(when)s. You need a new one.", when=when)
     if now.left.spent:
         return sentence(VoucherUsed.code)
     if now.session.terminate_cause == rules.MOVED:
@@ -117,8 +132,3 @@ def until(here: Visit, at: datetime) -> str:
 def zone_of(here: Visit) -> str:
     """The place's time zone."""
     return here.site.time_zone if here.site is not None else "UTC"
-
-
-def _ended(here: Visit, ended_at: datetime) -> str:
-    when = language.moment(ended_at, zone_of(here))
-    return _("The time of this card ended on %(when)s. You need a new one.", when=when)

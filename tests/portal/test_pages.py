@@ -195,7 +195,7 @@ def test_whose_card_has_ended_is_told_how(rt, phone, cast, clock):
     rt.transact(lambda db: db.query(GuestSession).update({"state": "ended", "ended_at": clock.now()}))
 
     page = phone.open()
-    assert "The time of this card ended on 10 Jan 2026, 16:00. You need a new one." in page.text
+    assert "The time of your card ended on 10 Jan 2026, 16:00. You need a new one." in page.text
     assert page.actions == {"/api/voucher/redeem"}
     clock.advance(DAY + 1)
     assert "ended" not in phone.open().text
@@ -270,7 +270,7 @@ def refused_cards(cast: Any, clock: Any) -> dict[str, tuple[int, str, str]]:
         unknown: (404, "We don't know this code", "Look at the card and type it again."),
         elsewhere.code: (403, "Not for this place", "Ask where you bought it."),
         off.code: (403, "This card is switched off", "Ask where you bought it."),
-        stale.code: (410, "This card's time is over", "ended on 10 Jan 2026, 16:00. You need a new one."),
+        stale.code: (410, "This card's time is over", "It ended on 10 Jan 2026, 16:00. You need a new one."),
         spent.code: (409, "This card is used up", "You need a new one."),
         full.code: (409, "This card is full", "This card works on 2 devices only. Use one that it was used on"),
         single.code: (409, "This card is full", "This card works on 1 device only."),
@@ -319,7 +319,7 @@ def test_moving_is_offered_only_while_it_is_allowed(app, rt, phone, cast):
     tablet.open()
     page = tablet.type(card.code)
     assert "since 15:00. Log out there, or move the card to this phone." in page.text
-    assert "The other phone goes offline. A card can be moved 1 time a day." in page.text
+    assert "The other phone goes offline. A card can be moved once a day." in page.text
     move = next(form for form in page.forms if "move" in form.fields)
     tablet.ask("POST", move.action, data=move.fields)
 
@@ -518,7 +518,7 @@ def test_the_place_its_network_its_help_and_its_address_are_shown(rt, phone, cas
     page = phone.open()
 
     assert "Café <Aden>" in page.text and "WiFi: Aden 5G" in page.text
-    assert "Need help? +967 777 000 111" in page.text
+    assert "Need help? +967 777 000 111" in page.text and '<bdi dir="ltr">+967' in page.html
     assert "To come back to this page, open wifi.aden" in page.text
 
 
