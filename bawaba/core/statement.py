@@ -17,13 +17,13 @@ from sqlalchemy.orm import Session
 from bawaba.core.database import from_micros, to_micros
 
 NAME = re.compile(r"(?<!:):([a-z_]+)")
-LOCK = re.compile(r"\{lock(?: (\w+))?\}")
+LOCK = re.compile(r"\{lock(?: ([\w, ]+))?\}")
 
 
 class Statement:
     """One statement for both databases. `times` names the result columns that are times.
 
-    `{lock}` (or `{lock table}`) in the text becomes FOR UPDATE (OF table) on PostgreSQL, and nothing on SQLite, whose
+    `{lock}` (or `{lock table}`, `{lock this, that}`) in the text becomes FOR UPDATE (OF table) on PostgreSQL, and nothing on SQLite, whose
     one writer is lock enough.
     """
 

@@ -111,12 +111,11 @@ class Routers:
         """
         handover = Handover()
         self.loop.submit(self._express(job, prepared, handover))
-        if not self._waiting.acquire(timeout=TURN_S):
-            wait_s = 0.0
+        may_wait = wait_s > 0 and self._waiting.acquire(timeout=TURN_S)
         try:
-            taken = handover.wait(wait_s)
+            taken = handover.wait(wait_s if may_wait else 0.0)
         finally:
-            if wait_s:
+            if may_wait:
                 self._waiting.release()
         if taken is None:
             return None

@@ -27,7 +27,7 @@ LIVE_AT = Statement(
     "p.kind, p.duration_seconds, p.valid_for_seconds, p.quota_bytes, p.quota_up_bytes, p.quota_down_bytes, "
     "p.idle_timeout_seconds, p.devices_at_once "
     "FROM guest_session s JOIN voucher v ON v.id = s.voucher_id JOIN plan_version p ON p.id = v.plan_version_id "
-    "WHERE s.router_id = :router_id AND s.ended_at IS NULL",
+    "WHERE s.router_id = :router_id AND s.ended_at IS NULL ORDER BY v.id {lock v, s}",  # a kick or a move waits
     "id site_id voucher_id router_id client_mac client_ip state start_time end_time ended_at rev seen_up seen_down "
     "seen_epoch session_up session_down active_at created_at over_at ends_at first_used_at disabled_at used_seconds "
     "bytes_up bytes_down kind duration_seconds valid_for_seconds quota_bytes quota_up_bytes quota_down_bytes "

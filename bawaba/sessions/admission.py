@@ -103,9 +103,9 @@ def work_for(session_id: int, rev: int, card: Any, left: rules.Left, client: Cli
     return AdmitWork(Grant(key_of(session_id), rev, login=card.serial, limits=limits, plan=card.plan_name), client)
 
 
-def kick(db: Session, router_id: int, session_id: int, now: datetime) -> Promised:
-    """Promise to close a session's access on a router."""
-    return promise(db, router_id, KICK, session_id, now)
+def kick(db: Session, router_id: int, session_id: int, now: datetime, *, express: bool = False) -> Promised:
+    """Promise to close a session's access on a router; `express`: the caller delivers it."""
+    return promise(db, router_id, KICK, session_id, now, express=express)
 
 
 def move_session(db: Session, session_id: int, router_id: int, ip: str | None) -> None:
@@ -206,8 +206,9 @@ async def close_access(ask: Ask, work: tuple[int, Client]) -> RouterSession | No
 def kicked(db: Session, job: Promised, last: RouterSession | None, now: datetime) -> list[Event]:
     """Book what was moved up to the very end. A session that has gone on elsewhere is counted there: the counters of
     two routers cannot be compared."""
-    if last is None or (session := SESSION_TO_CHANGE.first(db, id=job.ref)) is None:
+    if last is None or claiming.OF_SESSION.first(db, session_id=job.ref) is None:  # locks the card, then its session
         return []
+    session = SESSION_TO_CHANGE.first(db, id=job.ref)
     if session.router_id != job.router_id:
         return []
     before = rules.Reading(session.seen_epoch, session.seen_up, session.seen_down)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 
 from sqlalchemy import select
@@ -26,7 +27,8 @@ from bawaba.vouchers.queries import Card, get_card
 def terminate(rt: Runtime, actor: Actor, session_id: int) -> queries.Row:
     """End a session in the database and on its router; one that has ended already stays as it is."""
     job = rt.transact(_terminate, actor, session_id, rules.ADMIN_RESET, rt.clock.now())
-    _close(rt, job, [session_id])
+    if job is not None:
+        _close(rt, [job], [session_id])
     return rt.read(queries.get_session, actor, session_id)
 
 
@@ -37,13 +39,14 @@ def _terminate(db: Session, actor: Actor, session_id: int, cause: str, now: date
     facts = {"serial": serial, "mac": session.client_mac}
     if actor is not SYSTEM:
         audit.record(db, actor, "session.terminated", session.site_id, "session", session.id, now, **facts)
-    return admission.kick(db, session.router_id, session.id, now)
+    return admission.kick(db, session.router_id, session.id, now, express=True)
 
 
 def log_out(rt: Runtime, guest: Guest) -> None:
     """A guest leaves: a used-time card keeps the rest. Raises `NothingToResume` when the device is not online."""
     job, session_id = rt.transact(_log_out, guest, rt.clock.now())
-    _close(rt, job, [session_id])
+    if job is not None:
+        _close(rt, [job], [session_id])
 
 
 def _log_out(db: Session, guest: Guest, now: datetime) -> tuple[Promised | None, int]:
@@ -62,9 +65,7 @@ def _log_out(db: Session, guest: Guest, now: datetime) -> tuple[Promised | None,
 def set_disabled(rt: Runtime, actor: Actor, voucher_id: int, disabled: bool) -> Card:
     """Switch a card off, ending whoever is online by it, or on again as it was."""
     jobs, ended = rt.transact(_set_disabled, actor, voucher_id, disabled, rt.clock.now())
-    for job in jobs:
-        _close(rt, job, [])
-    admission.announce(rt, ended)
+    _close(rt, jobs, ended)
     part(rt).wake()
     return rt.read(get_card, actor, voucher_id)
 
@@ -87,16 +88,16 @@ def _set_disabled(
     jobs, ended = [], []
     for row in db.execute(live).all():
         if end_session(db, row.id, rules.ADMIN_RESET, now):
-            jobs.append(admission.kick(db, row.router_id, row.id, now))
+            jobs.append(admission.kick(db, row.router_id, row.id, now, express=True))
             ended.append(row.id)
     return jobs, ended
 
 
-def _close(rt: Runtime, job: Promised | None, session_ids: list[int]) -> None:
-    """Close access now if the router answers; else the promise stands and the outbox keeps it."""
-    if job is None:
-        return
-    work = rt.read(admission.prepare_kick, job, rt.clock.now())
-    if work is not None:
-        part(rt).deliver(job, work, GUEST_WAIT_S)
+def _close(rt: Runtime, jobs: list[Promised], session_ids: list[int]) -> None:
+    """Close access now where routers answer in time; else the promises stand and the outbox keeps them."""
+    until = time.monotonic() + GUEST_WAIT_S
+    for job in jobs:
+        work = rt.read(admission.prepare_kick, job, rt.clock.now())
+        if work is not None:
+            part(rt).deliver(job, work, max(0.0, until - time.monotonic()))
     admission.announce(rt, session_ids)
