@@ -33,6 +33,7 @@ GROUP_MOST = 64  # steps that share one commit
 TRIES = 5
 RETRY_WAIT_S = (0.1, 0.5)
 STEP_DEADLINE_S = 30.0
+COMMIT_DEADLINE_S, ASK_EVERY_S = 10.0, 0.1  # how long the server may take to know what became of a commit
 BUSY_TIMEOUT_MS = 5000
 POOL_SIZE = 10
 WRITER_CACHE_KIB, READER_CACHE_KIB = 16_000, 2_000  # the kernel caches the file for all of them
@@ -160,11 +161,19 @@ class Database:
                 raise
 
     def _was_committed(self, number: str) -> bool:
+        """Whether a transaction was committed. The server may still be at it: then wait, for to run it a second time
+        beside itself is the one thing that must not happen. Raises `DatabaseAway` when it stays unknown."""
+        until = time.monotonic() + COMMIT_DEADLINE_S
+        while (status := self._status_of(number)) == "in progress":
+            if time.monotonic() >= until:
+                raise DatabaseAway()
+            time.sleep(ASK_EVERY_S)
+        return status == "committed"
+
+    def _status_of(self, number: str) -> str | None:
+        asked = text("SELECT txid_status(CAST(:number AS bigint))")
         with self.engine.connect() as connection:
-            status = connection.execute(
-                text("SELECT txid_status(CAST(:number AS bigint))"), {"number": number}
-            ).scalar()
-        return bool(status == "committed")
+            return connection.execute(asked, {"number": number}).scalar()
 
     def _read_once(self, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
         with self.engine.connect() as connection:

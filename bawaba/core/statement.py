@@ -23,8 +23,8 @@ LOCK = re.compile(r"\{lock(?: ([\w, ]+))?\}")
 class Statement:
     """One statement for both databases. `times` names the result columns that are times.
 
-    `{lock}` (or `{lock table}`, `{lock this, that}`) in the text becomes FOR UPDATE (OF table) on PostgreSQL, and nothing on SQLite, whose
-    one writer is lock enough.
+    `{lock}` (or `{lock table}`, `{lock this, that}`) in the text becomes FOR UPDATE (OF …) on PostgreSQL, and nothing
+    on SQLite, whose one writer is lock enough.
     """
 
     def __init__(self, sql: str, columns: str = "", times: Sequence[str] = ()) -> None:
