@@ -17,6 +17,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.portal.guests import Told, find_router, identify
 from bawaba.routers import devices
 from bawaba.routers.directory import Entry, directory
+from bawaba.routers.errors import RouterUnreachableNow
 from bawaba.sessions import standing
 from bawaba.sessions.errors import UnknownDevice, UnknownPlace
 from bawaba.sessions.redeem import Guest
@@ -96,8 +97,11 @@ class Visit:
 
     @property
     def left_behind(self) -> Standing | None:
-        """What this device may go on with, without typing the code again."""
-        now = self.standing
+        """What this device may go on with, without typing the code again; None also where its router cannot say."""
+        try:
+            now = self.standing
+        except RouterUnreachableNow:
+            return None
         return now if now is not None and standing.may_resume(now, self.rt.clock.now()) else None
 
     def is_trusted(self) -> bool:
