@@ -43,7 +43,7 @@ def build_front(rt: Runtime) -> Front:
     bridge = WsgiBridge(app.wsgi_app, threads=rt.config.web_threads, proxies=proxies)
     return Front(
         bridge,
-        static=StaticFiles(),
+        static=StaticFiles(otherwise=bridge),
         websocket=realtime.websocket,
         socketio=realtime.socketio_server,
         startup=[realtime.start],

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from bawaba.web.bridge import Receive, Send
+from bawaba.web.bridge import Receive, Send, WsgiBridge
 from bawaba.web.proxies import Headers, Scope
 
 FOLDER = Path(__file__).parent / "static"
@@ -35,11 +35,13 @@ class StaticFiles:
     """An ASGI application for `prefix` + a path inside `folder`; nothing outside of it can be named.
 
     An address from `url` holds the file's version and may be kept for a year; others are asked for again with the ETag.
+    `otherwise` answers for a file that is not there: a gateway catches such addresses of other hosts too.
     """
 
-    def __init__(self, folder: Path = FOLDER, prefix: str = "/static/") -> None:
+    def __init__(self, folder: Path = FOLDER, prefix: str = "/static/", *, otherwise: WsgiBridge | None = None) -> None:
         self._folder = folder.resolve()
         self._prefix = prefix
+        self._otherwise = otherwise
         self._files: dict[str, StaticFile] = {}
 
     def url(self, name: str) -> str:
@@ -54,6 +56,9 @@ class StaticFiles:
             await _answer(send, 405, [(b"allow", b"GET, HEAD")], b"")
             return
         file = self._find(scope["path"].removeprefix(self._prefix))
+        if file is None and self._otherwise is not None:
+            await self._otherwise(scope, receive, send)
+            return
         if file is None:
             await _answer(send, 404, [(b"content-type", b"text/plain; charset=utf-8")], b"Not found\n")
             return
