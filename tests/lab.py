@@ -302,7 +302,8 @@ def ask_agent(socket: Path, *messages: dict[str, Any] | bytes) -> str:
         except OSError:
             return ""
         for message in messages:
-            caller.sendall(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n")
+            with contextlib.suppress(BrokenPipeError):  # it has heard enough, and says so
+                caller.sendall(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n")
         return caller.makefile().readline()
 
 

@@ -20,12 +20,12 @@ class Pages(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        if self.server.role == "portal" and self.path != "/portal":
+        if self.path == "/who":
+            self._answer(200, self.client_address[0].removeprefix("::ffff:").encode())
+        elif self.server.role == "portal" and self.path != "/portal":
             self._answer(302, b"", Location=f"http://{self.headers.get('X-Portal', '10.77.0.1')}/portal")
         elif self.path.startswith("/big/"):
             self._big(int(self.path.removeprefix("/big/")))
-        elif self.path == "/who":
-            self._answer(200, self.client_address[0].removeprefix("::ffff:").encode())
         elif self.path == "/generate_204":
             self._answer(204, b"")
         else:

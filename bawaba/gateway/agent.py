@@ -120,7 +120,8 @@ class Agent:
             if not isinstance(wanted, dict):
                 raise BadValue("locate is an object")
             return {"client": await self._locate(wanted)}
-        sessions = await self.keeper.dump(with_addresses=request.get("addresses", True) is True)
+        wishes = {name: request.get(name, True) is True for name in ("addresses", "tell")}
+        sessions = await self.keeper.dump(wishes["addresses"], wishes["tell"])
         book = self.keeper.book
         devices = {"trusted": list(book.trusted), "blocked": list(book.blocked)}
         return {"boot": self.keeper.boot, "sessions": sessions, **devices, "garden": list(book.garden)}
@@ -147,10 +148,10 @@ class Agent:
         """
         if wanted.get("ip") is not None:
             ip = wire.ip_address(wanted["ip"])
-            for mac, _ in await kernel.neighbours(self.settings.lan, ip):
-                if await kernel.was_seen(mac, ip):
-                    return _client(mac, [ip])
-            macs = {mac for mac, seen, _ in await kernel.seen() if seen == ip}
+            near, seen = await asyncio.gather(kernel.neighbours(self.settings.lan, ip), kernel.seen())
+            macs = {mac for mac, address, _ in seen if address == ip}
+            if len(macs) > 1:
+                macs &= {mac for mac, _ in near}
             return _client(macs.pop(), [ip]) if len(macs) == 1 else None
         mac = wire.mac_address(wanted.get("mac"))
         found = [ip for seen, ip, _ in await kernel.seen() if seen == mac]

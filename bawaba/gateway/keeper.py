@@ -12,7 +12,7 @@ from typing import Any
 from bawaba.gateway import kernel, recovery, ruleset, table
 from bawaba.gateway.epochs import Epochs
 from bawaba.gateway.kernel import KernelError, Meters, TableGone
-from bawaba.gateway.plan import UNSETTLED_S, Plan, Refused, asked_caps
+from bawaba.gateway.plan import Plan, Refused, asked_caps
 from bawaba.gateway.sessions import Book, Session
 from bawaba.gateway.settings import Settings
 from bawaba.gateway.shaping import Shaper
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 Answer = dict[str, Any]
 Placed = list[tuple[int, Operation]]
-CHUNK = 400  # operations that go to the kernel together; a guest who waits gets in between two chunks
+CHUNK = 1000  # operations that go to the kernel together; a guest who waits gets in between two chunks
 
 
 class Keeper:
@@ -38,7 +38,7 @@ class Keeper:
         self.boot = 0
         self._lock = asyncio.Lock()
         self._reading = asyncio.Lock()
-        self._spent: set[int] = set()
+        self._spent: dict[int, Session] = {}
 
     async def start(self) -> None:
         """Take over the table that is there with all who are online, or make one."""
@@ -72,14 +72,17 @@ class Keeper:
                 answers[place] = answer
         return answers
 
-    async def dump(self, with_addresses: bool = True) -> list[Answer]:
-        """Every session that is not settled, with its counters of now."""
+    async def dump(self, with_addresses: bool = True, tell: bool = True) -> list[Answer]:
+        """Every session that is not settled, with its counters of now.
+
+        Who is told them books them: what a later `admit` allows counts on from here. Without `tell` it is only a look.
+        """
         async with self._reading:
             try:
-                return await self._dump(with_addresses)
+                return await self._dump(with_addresses, tell)
             except TableGone:
                 await self.tend()
-                return await self._dump(with_addresses)
+                return await self._dump(with_addresses, tell)
 
     async def tend(self) -> None:
         """Look after the table: put it back when it was flushed, follow what ran out, forget what is over."""
@@ -142,12 +145,11 @@ class Keeper:
         return things
 
     async def _round(self, operations: Sequence[Operation], again: bool = True) -> list[Answer]:
-        known = {o.mark for o in operations if isinstance(o, Admit)} & self.book.sessions.keys()
         try:
-            before = await kernel.meters(known)
+            before = await kernel.meters() if any(map(self._needs_meters, operations)) else {}
         except TableGone:
             await self._restore()
-            before = await kernel.meters(known & self.book.sessions.keys())
+            before = {}
         plan = self._plan(before)
         done = [_take(plan, operation) for operation in operations]
         await self.shaper.put(plan.shaped)
@@ -174,15 +176,23 @@ class Keeper:
             for operation, answer in zip(operations, done, strict=True)
             if isinstance(operation, Remove) and isinstance(answer, Session)
         }
-        meters = {**before, **await kernel.meters(removed)}
+        meters = await kernel.meters() if removed else before
         answers: list[Answer] = []
         for answer in done:
             if isinstance(answer, Session):
-                session = self._tell(self.book.sessions[answer.mark], meters)
-                answers.append({"ok": True, "session": self.describe(session)})
+                session = self.book.sessions[answer.mark]
+                shown = replace(session, told=meters.get(session.mark, session.told))
+                if session.mark in removed:
+                    self.book.keep(shown)
+                answers.append({"ok": True, "session": self.describe(shown)})
             else:
                 answers.append(answer or {"ok": True, "session": None})
         return answers
+
+    def _needs_meters(self, operation: Operation) -> bool:
+        """Whether a quota of this session has to begin with what was used already."""
+        there = self.book.sessions.get(operation.mark) if isinstance(operation, Admit) else None
+        return there is not None and isinstance(operation, Admit) and bool(there.caps or asked_caps(operation))
 
     async def _commit(self, plan: Plan) -> None:
         """Send a plan; where the kernel's table is not as the book says, send the whole truth with it.
@@ -240,15 +250,9 @@ class Keeper:
     def _plan(self, meters: Meters) -> Plan:
         return Plan(self.book, meters, time.monotonic(), self.epochs.next, self.shaper.numbers.take)
 
-    def _tell(self, session: Session, meters: Meters) -> Session:
-        """The session with these counters, which from now on somebody knows."""
-        session = replace(session, told=meters.get(session.mark, session.told))
-        self.book.keep(session)
-        return session
-
     # Reading.
 
-    async def _dump(self, with_addresses: bool) -> list[Answer]:
+    async def _dump(self, with_addresses: bool, tell: bool) -> list[Answer]:
         boot = self.boot
         meters = await kernel.meters()
         quotas = await kernel.quotas() if any(session.caps for session in self.book.sessions.values()) else {}
@@ -258,18 +262,20 @@ class Keeper:
         answers = []
         for session in list(self.book.sessions.values()):
             if not session.settled:
-                session = self._tell(session, meters)
+                shown = replace(session, told=meters.get(session.mark, session.told))
+                if tell:
+                    self.book.keep(shown)
                 ended = session.ended or self._ended_in_kernel(session, quotas)
-                answers.append(self.describe(session, ended, addresses.get(session.mac, [])))
+                answers.append(self.describe(shown, ended, addresses.get(session.mac, [])))
         return answers
 
     def _ended_in_kernel(self, session: Session, quotas: dict[str, tuple[int, int]]) -> str:
         if session.over(time.monotonic()):
             return "time"
         for cap in session.caps:
-            limit, used = quotas.get(quota_name(cap, session.mark), (1, 0))
-            if used >= limit:
-                self._spent.add(session.mark)
+            limit, used = quotas.get(quota_name(cap, session.mark), (0, 0))
+            if used >= limit == session.caps[cap]:  # else the quota was read before it was changed
+                self._spent[session.mark] = session
                 return "data"
         return ""
 
@@ -280,7 +286,10 @@ class Keeper:
         for session in list(self.book.online()):
             if session.over(now):
                 plan.expire(session, "time")
-            elif session.mark in self._spent:
+            elif (spent := self._spent.get(session.mark)) and (spent.epoch, spent.caps) == (
+                session.epoch,
+                session.caps,
+            ):
                 plan.expire(session, "data")
         self._spent.clear()
         old = [session for session in self.book.sessions.values() if session.ended and session.forget_at <= now]
@@ -306,9 +315,8 @@ class Keeper:
         return f"{self.version} {self.boot}" in str(made)
 
     async def _find(self) -> recovery.Found | None:
-        now = time.monotonic()
         try:
-            return recovery.read(await kernel.whole_table(), now, now + UNSETTLED_S)
+            return recovery.read(await kernel.whole_table(), time.monotonic())
         except (KeyError, TypeError, ValueError) as error:
             log.error("the table in the kernel cannot be read, so it is made anew: %r", error)
             return None

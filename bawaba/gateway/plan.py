@@ -213,9 +213,10 @@ class Plan:
         if reason == "time" and session.ends is not None:
             at = min(at, session.ends)
         forget_at = self.now + (SETTLED_S if settled else UNSETTLED_S)
-        self.changed[session.mark] = replace(
-            session, ended=reason, ended_at=at, class_id=0, settled=settled, forget_at=forget_at
-        )
+        ended = replace(session, ended=reason, ended_at=at, class_id=0, settled=settled, forget_at=forget_at)
+        self.transaction.delete("about", hex(session.mark))
+        write_permission(self.transaction, ended, self.now)
+        self.changed[session.mark] = ended
 
 
 def asked_caps(wanted: Admit) -> dict[str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bawaba.gateway.kernel import Meters, counts, quotas_in
+from bawaba.gateway.plan import SETTLED_S, UNSETTLED_S
 from bawaba.gateway.sessions import Book, remembered
 from bawaba.gateway.transaction import CAPS, quota_name
 from bawaba.gateway.wire import FIRST_TRUSTED_MARK
@@ -22,7 +23,7 @@ class Found:
     meters: Meters
 
 
-def read(listing: Iterable[dict[str, Any]], now: float, forget_at: float) -> Found | None:
+def read(listing: Iterable[dict[str, Any]], now: float) -> Found | None:
     """Make a book of nft's listing of our table; None when the table is not one of ours."""
     listing = list(listing)
     sets = {
@@ -49,10 +50,12 @@ def read(listing: Iterable[dict[str, Any]], now: float, forget_at: float) -> Fou
             continue
         limits = {cap: quotas[quota_name(cap, mark)][0] for cap in CAPS if quota_name(cap, mark) in quotas}
         session = replace(session, told=meters.get(mark, (0, 0)), caps=limits)
-        if mark not in live or devices.get(session.mac) != mark:
+        if session.ended:
+            session = replace(session, ended_at=now, forget_at=now + (SETTLED_S if session.settled else UNSETTLED_S))
+        elif mark not in live or devices.get(session.mac) != mark:
             reason = "time" if session.over(now) else "data" if limits else "removed"
             at = session.ends if reason == "time" and session.ends is not None else now
-            session = replace(session, ended=reason, ended_at=at, class_id=0, forget_at=forget_at)
+            session = replace(session, ended=reason, ended_at=at, class_id=0, forget_at=now + UNSETTLED_S)
         book.keep(session)
     return Found(version, epoch, book, meters)
 

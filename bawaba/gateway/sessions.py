@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-_ABOUT = re.compile(r"([0-9a-f]{12}) (\S+) (\S+) (\d+) (\d+) (\d+|-) ([0-9a-f]+) ([0-9a-f]+) (\d+) (\d+)")
+_ABOUT = re.compile(r"([0-9a-f]{12}) (\S+) (\S+) (\d+) (\d+) (\d+|-) ([0-9a-f]+) ([0-9a-f]+) (\d+) (\d+) (.)")
+_REASONS = {"": "-", "time": "t", "data": "d", "removed": "r", "replaced": "p", "blocked": "b"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class Session:
         ends = "-" if self.ends is None else str(int(self.ends * 10))
         return (
             f"{self.mac.replace(':', '')} {self.key} {self.owner or '-'} {self.rev} {int(self.started * 10)} {ends} "
-            f"{self.epoch:x} {self.class_id:x} {self.rate_up_kbps} {self.rate_down_kbps}"
+            f"{self.epoch:x} {self.class_id:x} {self.rate_up_kbps} {self.rate_down_kbps} "
+            f"{_REASONS[self.ended].upper() if self.settled else _REASONS[self.ended]}"
         )
 
 
@@ -63,7 +65,7 @@ def remembered(mark: int, about: str) -> Session | None:
     match = _ABOUT.fullmatch(about)
     if match is None:
         return None
-    mac, key, owner, rev, started, ends, epoch, class_id, up, down = match.groups()
+    mac, key, owner, rev, started, ends, epoch, class_id, up, down, reason = match.groups()
     return Session(
         mark=mark,
         mac=":".join(mac[i : i + 2] for i in range(0, 12, 2)),
@@ -76,6 +78,8 @@ def remembered(mark: int, about: str) -> Session | None:
         class_id=int(class_id, 16),
         rate_up_kbps=int(up),
         rate_down_kbps=int(down),
+        ended=next((name for name, letter in _REASONS.items() if letter == reason.lower()), "removed"),
+        settled=reason.isupper(),
     )
 
 

@@ -37,7 +37,7 @@ class BadValue(ValueError):
 class Admit:
     """Let a device in under a session mark, or give a session its new limits. `None` is no limit.
 
-    Bytes are what may still pass, counted on from the counters that we last gave away for this mark.
+    Bytes are what may still pass, counted on from the counters of this mark that a `dump` or a `remove` last gave away.
     """
 
     mark: int

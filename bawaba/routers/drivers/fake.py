@@ -362,7 +362,7 @@ class Driver(RouterDriver):
 
     async def admit(self, grant: Grant, client: Client) -> RouterSession:
         check(grant)
-        return await self._do("admit", lambda box: self._told(box, box.admit(grant, self.connection.install, client)))
+        return await self._do("admit", lambda box: self._shown(box, box.admit(grant, self.connection.install, client)))
 
     async def kick(self, session: RouterSession | Client) -> RouterSession | None:
         client = session if isinstance(session, Client) else session.client
@@ -414,10 +414,14 @@ class Driver(RouterDriver):
         await self._do("set_devices", work)
 
     def _told(self, box: Box, online: Online) -> RouterSession:
-        """The session as the manager sees it, remembering what we have told."""
+        """The session with counters that the manager books: what it allows later counts on from here."""
         online.meter.told = (online.meter.up, online.meter.down)
         if online.card is not None:
             online.card.meter.told = (online.card.meter.up, online.card.meter.down)
+        return self._shown(box, online)
+
+    def _shown(self, box: Box, online: Online) -> RouterSession:
+        """The session as the manager sees it."""
         until = online.ended_at if online.ended else box.clock.monotonic()
         return RouterSession(
             id=str(online.number),

@@ -86,7 +86,7 @@ class Driver(RouterDriver):
         return [self._session(session) for session in dump["sessions"]]
 
     async def owned(self) -> list[Owned]:
-        dump = await self._socket.ask("dump", LIST_S, addresses=False)
+        dump = await self._socket.ask("dump", LIST_S, addresses=False, tell=False)
         mine = self.connection.install
         return [self._owned(session) for session in dump["sessions"] if session["owner"] == mine]
 
