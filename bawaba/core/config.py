@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -112,6 +114,13 @@ class Config(BaseModel):
     def key_path(self) -> Path:
         """Where the key file lies: never in the database."""
         return self.key_file or self.data_dir / "bawaba.key"
+
+    @property
+    def process_name(self) -> str:
+        """What this process signs its leases with: the same after a restart, another on another machine or port."""
+        machine = socket.gethostname()
+        whole = hashlib.sha256(f"{machine} {self.host} {self.port}".encode()).hexdigest()
+        return f"{machine[:20]}:{self.port}:{whole[:8]}"
 
     @property
     def portal_url(self) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.orm import Session
 
+from bawaba.core.errors import Problem
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.routers import service
@@ -31,7 +32,15 @@ async def poll(rt: Runtime, router_id: int) -> None:
     except GatewayError as error:
         await _missed(rt, router_id, error)
         return
-    events = await rt.transact_async(settle, router_id, health, seen, asked_at, rt.clock.now(), next_poll_at(rt))
+    next_at = next_poll_at(rt)
+    try:
+        events = await rt.transact_async(settle, router_id, health, seen, asked_at, rt.clock.now(), next_at)
+    except Problem:  # the database is away
+        raise
+    except Exception:
+        log.exception("a router's sessions could not be settled", router_id=router_id)
+        await rt.transact_async(service.put_off, router_id, next_at)  # else it would be asked twice a second
+        return
     for event in events:
         rt.publish(event)
     part(rt).wake()

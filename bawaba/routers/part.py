@@ -74,7 +74,7 @@ class Routers:
         self.links = Links(rt)
         self.kinds: dict[str, Kind] = {}
         self.on_poll: Poll | None = None
-        self.owner = f"{rt.config.host}:{rt.config.port}"
+        self.owner = rt.config.process_name
         self._waiting = threading.BoundedSemaphore(waiting_most or max(1, rt.config.web_threads // 2))
         self._busy: set[int] = set()
         self._new_router = False
@@ -233,13 +233,24 @@ class Routers:
     async def _deliver_all(self, jobs: list[Promised]) -> bool:
         """Deliver jobs in their order; False as soon as the router does not take one: the rest waits."""
         for job in jobs:
-            kind = self.kinds[job.kind]
-            prepared = await self.rt.read_async(kind.prepare, job, self.rt.clock.now())
-            if prepared is None:
-                await self.rt.transact_async(promises.mark_done, job.id, self.rt.clock.now())
-            elif not await self._try(job, prepared) and not await self._by_a_spare(job, prepared):
+            if not await self._deliver_one(job):
                 return False
         return True
+
+    async def _deliver_one(self, job: Promised) -> bool:
+        """Deliver a job, by a spare if need be. One that breaks by an error of ours counts as tried: the rest goes on."""
+        try:
+            prepared = await self.rt.read_async(self.kinds[job.kind].prepare, job, self.rt.clock.now())
+            if prepared is None:
+                await self.rt.transact_async(promises.mark_done, job.id, self.rt.clock.now())
+                return True
+            return await self._try(job, prepared) or await self._by_a_spare(job, prepared)
+        except Problem:  # the database is away, or the router is gone
+            raise
+        except Exception as error:
+            log.exception("a delivery broke", job=job.id, router_id=job.router_id)
+            await self._missed(job, GatewayError(f"{type(error).__name__}: {error}"))
+            return True
 
     async def _by_a_spare(self, job: Promised, prepared: Any, handover: Handover | None = None) -> bool:
         for spare in await self._spares(job):

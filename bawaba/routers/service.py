@@ -182,6 +182,11 @@ def saw(db: Session, router_id: int, now: datetime, next_poll_at: datetime, **fa
     return router
 
 
+def put_off(db: Session, router_id: int, next_poll_at: datetime) -> None:
+    """A poll came to nothing by an error of ours: ask again when it is due, not at once."""
+    db.execute(update(Router).where(Router.id == router_id).values(next_poll_at=next_poll_at))
+
+
 def missed(
     db: Session, router_id: int, error: GatewayError, now: datetime, next_poll_at: datetime | None = None
 ) -> Router | None:

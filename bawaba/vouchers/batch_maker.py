@@ -44,7 +44,7 @@ class BatchMaker:
 
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
-        self._owner = f"{rt.config.host}:{rt.config.port}"
+        self._owner = rt.config.process_name
         self._woken = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="batch-maker", daemon=True)

@@ -1,0 +1,83 @@
+"""The outbox: no promise keeps the others from being kept."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import select
+
+from bawaba.core.config import Config
+from bawaba.monitoring import polling
+from bawaba.routers.drivers import fake
+from bawaba.routers.models import Router, RouterJob
+from bawaba.routers.part import Routers
+from bawaba.routers.promises import Kind, promise
+from bawaba.sessions import accounting
+from bawaba.vouchers.batch_maker import BatchMaker
+
+
+async def breaks(ask, work) -> None:
+    raise ValueError("a driver with a bug")
+
+
+def breaks_early(db, job, now) -> None:
+    raise ValueError("a row that makes no sense")
+
+
+BROKEN = {
+    "delivery": Kind(lambda db, job, now: "work", breaks, lambda db, job, result, now: []),
+    "preparation": Kind(breaks_early, breaks, lambda db, job, result, now: []),
+}
+
+
+def deliver(rt, router_id: int) -> None:
+    routers = rt.parts["routers"]
+    routers.loop.submit(routers._deliver_due(router_id)).result(10)
+
+
+def job_of(rt, job_id: int) -> RouterJob:
+    return rt.read(lambda db: db.scalars(select(RouterJob).where(RouterJob.id == job_id)).one())
+
+
+@pytest.mark.parametrize("where", list(BROKEN))
+def test_work_that_breaks_does_not_hold_up_the_rest(rt, cast, clock, where):
+    rt.parts["routers"].kinds["broken"] = BROKEN[where]
+    broken = rt.transact(promise, cast.router.id, "broken", None, clock.now())
+    after = rt.transact(promise, cast.router.id, "devices", None, clock.now())
+    for _ in range(6):
+        deliver(rt, cast.router.id)
+        clock.advance(120)
+
+    assert job_of(rt, after.id).state == "done"
+    job = job_of(rt, broken.id)
+    assert (job.state, job.attempts) == ("failed", 5)
+    assert "ValueError" in job.last_error
+    assert "set_devices" in fake.box(cast.router.id).calls
+
+
+def test_two_machines_that_listen_alike_are_two_owners(rt, monkeypatch):
+    """Leases tell processes apart: on two machines, both at 0.0.0.0:5000, only one may poll a router."""
+    names = set()
+    for machine in ("front", "back"):
+        monkeypatch.setattr("socket.gethostname", lambda machine=machine: machine)
+        for port in (5000, 5001):
+            rt.config = Config(host="2001:db8:85a3:1111:2222:8a2e:370:7334", port=port, data_dir=rt.config.data_dir)
+            routers, maker = Routers(rt), BatchMaker(rt)
+            names |= {routers.owner, maker._owner}
+            routers.stop()
+            maker.stop()
+
+    assert len(names) == 4
+    assert max(len(name) for name in names) <= 40
+
+
+def test_a_poll_that_breaks_is_put_off_like_any_other(rt, cast, clock, monkeypatch):
+    def breaks_too(*args, **kwargs) -> None:
+        raise ValueError("a session that makes no sense")
+
+    monkeypatch.setattr(accounting, "settle", breaks_too)
+    routers = rt.parts["routers"]
+    routers.loop.submit(polling.poll(rt, cast.router.id)).result(10)
+
+    router = cast.row(Router, cast.router.id)
+    assert router.status == "up"  # it did answer
+    assert router.next_poll_at > clock.now()
