@@ -238,7 +238,7 @@ class Routers:
         return True
 
     async def _deliver_one(self, job: Promised) -> bool:
-        """Deliver a job, by a spare if need be. One that breaks by an error of ours counts as tried: the rest goes on."""
+        """Deliver a job, by a spare if need be. One that breaks by an error of ours counts as tried."""
         try:
             prepared = await self.rt.read_async(self.kinds[job.kind].prepare, job, self.rt.clock.now())
             if prepared is None:
