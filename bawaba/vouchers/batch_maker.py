@@ -88,6 +88,9 @@ class BatchMaker:
             log.warning("a batch waits", batch_id=batch_id, error=error.code)
             self._stopping.wait(LOOK_EVERY_S)
         except Exception as error:
+            if self._stopping.is_set():  # what it needs has been stopped already: the next process goes on
+                log.warning("a batch was left in the making", batch_id=batch_id, error=str(error))
+                return
             log.exception("a batch failed", batch_id=batch_id)
             self._give_up(batch_id, f"{type(error).__name__}: {error}")
 
@@ -167,8 +170,10 @@ class BatchMaker:
         try:
             while self._rt.transact(_remove_some, batch_id, why):
                 continue
-            making.store(self._rt).delete_batch(batch_id)
-            self._tell(self._rt.read(_find, batch_id)[0])
+            batch, _ = self._rt.read(_find, batch_id)
+            if batch.state == "failed":
+                making.store(self._rt).delete_batch(batch_id)
+            self._tell(batch)
         except (Problem, SQLAlchemyError) as error:
             log.error("a failed batch could not be cleared away", batch_id=batch_id, error=str(error))
 
@@ -206,14 +211,15 @@ def _add_group(
 
 
 def _make_ready(db: Session, batch_id: int, version_id: int, now: datetime) -> Batch:
-    """From here on its cards exist; on a router-held site its routers are to hold them."""
+    """From here on its cards exist; on a router-held site its routers are to hold them. Once, whoever was late."""
+    making_still = update(Batch).where(Batch.id == batch_id, Batch.state == "making")
+    mine = db.execute(making_still.values(state="ready", ready_at=now, lease_owner=None))
     batch = db.get_one(Batch, batch_id)
     version, site = db.get_one(PlanVersion, version_id), db.get_one(Site, batch.site_id)
-    if site.mode == "router_held":
+    if mine.rowcount == 1 and site.mode == "router_held":  # type: ignore[attr-defined]
         for router_id in cards.holders(db, site.id):
             _hold_all(db, router_id, batch.id, version)
             promise(db, router_id, cards.KIND, None, now)
-    batch.state, batch.ready_at, batch.lease_owner = "ready", now, None
     return batch
 
 
@@ -241,8 +247,11 @@ def _codes_sealed(db: Session, batch_id: int, after: int, limit: int) -> list[by
 
 
 def _remove_some(db: Session, batch_id: int, why: str) -> bool:
-    """Take 2,000 cards of a failed batch away; True while there may be more."""
-    db.execute(update(Batch).where(Batch.id == batch_id).values(state="failed", error=why[:500], created=0))
+    """Take 2,000 cards of a failed batch away; True while there may be more. What is ready is never taken away."""
+    unready = update(Batch).where(Batch.id == batch_id, Batch.state != "ready")
+    failed = db.execute(unready.values(state="failed", error=why[:500], created=0))
+    if failed.rowcount != 1:  # type: ignore[attr-defined]
+        return False
     some = select(Voucher.id).where(Voucher.batch_id == batch_id).limit(2000)
     gone = db.execute(delete(Voucher).where(Voucher.id.in_(some)))
     return bool(gone.rowcount)  # type: ignore[attr-defined]

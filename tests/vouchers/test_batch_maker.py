@@ -1,0 +1,69 @@
+"""What is ready stays ready, whatever happens to whoever made it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from bawaba.routers.models import RouterGrant, RouterJob
+from bawaba.vouchers import batch_maker, making
+from bawaba.vouchers.batch_maker import BatchMaker
+from bawaba.vouchers.models import Batch, Voucher
+from tests.cast import person
+
+HANA = person()
+
+
+def ordered(rt, cast, quantity: int = 30) -> Batch:
+    site = cast.make_site(mode="router_held")
+    cast.make_router(site.id)
+    version = cast.make_plan(site_id=site.id)
+    return making.order_batch(rt, HANA, making.BatchOrder(version.plan_id, quantity))
+
+
+def count(rt, model: Any, *conditions: Any) -> int:
+    return rt.read(lambda db: db.scalar(select(func.count()).select_from(model).where(*conditions)) or 0)
+
+
+def test_two_that_finish_a_batch_at_once_finish_it_once(rt, cast, monkeypatch):
+    """A process that hung for longer than its lease finishes what another one has finished."""
+    batch = ordered(rt, cast)
+    make_ready = batch_maker._make_ready
+    monkeypatch.setattr(batch_maker, "_make_ready", lambda db, *args: (make_ready(db, *args), make_ready(db, *args))[1])
+    rt.parts["batch_maker"].make(batch.id)
+
+    assert cast.row(Batch, batch.id).state == "ready"
+    assert count(rt, Voucher, Voucher.batch_id == batch.id) == 30
+    assert (count(rt, RouterGrant), count(rt, RouterJob)) == (30, 1)
+
+
+def test_a_batch_that_is_ready_is_never_taken_away(rt, cast):
+    batch = ordered(rt, cast)
+    maker = rt.parts["batch_maker"]
+    maker.make(batch.id)
+    maker._give_up(batch.id, "somebody was late")
+
+    assert cast.row(Batch, batch.id).state == "ready"
+    assert count(rt, Voucher, Voucher.batch_id == batch.id) == 30
+    assert making.store(rt).has_group(batch.id, 0)
+
+
+def test_a_batch_whose_maker_is_stopped_goes_on_in_the_next_process(rt, cast):
+    batch = ordered(rt, cast)
+    stopped = BatchMaker(rt)
+    stopped.stop()
+    stopped._stopping.clear()  # it is in the middle of a group when the rest of the process ends
+    stopping = stopped._next_group
+
+    def last_group(*args: Any) -> None:
+        stopped._stopping.set()
+        stopping(*args)
+
+    stopped._next_group = last_group
+    stopped.make(batch.id)
+    assert cast.row(Batch, batch.id).state == "making"
+    rt.parts["batch_maker"].make(batch.id)
+
+    assert cast.row(Batch, batch.id).state == "ready"
+    assert count(rt, Voucher, Voucher.batch_id == batch.id) == 30
