@@ -90,7 +90,6 @@ class Keeper:
             if not await self._stands():
                 await self._restore()
             if not await self.shaper.stands():
-                log.warning("the queues were gone: making them again")
                 await self.shaper.start()
                 await self.shaper.match(self.book.online())
             await self._follow()

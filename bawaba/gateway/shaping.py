@@ -64,6 +64,7 @@ class Shaper:
         self.numbers = ClassNumbers()
         self.works = False
         self.fair = False  # whether fq_codel is there
+        self._complaint = ""
 
     async def start(self) -> None:
         """Put our queue on both sides, unless it is there already, and see what the kernel can do."""
@@ -74,15 +75,23 @@ class Shaper:
                 if not await self._standing(device, handle):
                     root = f"qdisc replace dev {device} root handle {handle}: htb default 0 direct_qlen 1000"
                     await kernel.shape([root])
-            self.works = True
         except KernelError as error:
-            log.error("rates cannot be kept: %s", error)
+            self.works = False
+            if str(error) != self._complaint:  # else it was said at the last try
+                self._complaint = str(error)
+                log.error("rates cannot be kept: %s", error)
             return
+        self.works, self._complaint = True, ""
         self.fair = await self._has_fq_codel()
 
     async def stands(self) -> bool:
-        """Whether our queues are still there; an interface that was made anew has lost them."""
-        return not self.works or all([await self._standing(device, handle) for device, handle in self._sides])
+        """Whether our queues are there; an interface that is away, or was made anew, has lost them."""
+        if not self._wanted:
+            return True
+        try:
+            return self.works and all([await self._standing(device, handle) for device, handle in self._sides])
+        except KernelError:
+            return False
 
     async def put(self, sessions: Iterable[Session]) -> None:
         """Give these sessions their classes, new or changed."""

@@ -100,6 +100,25 @@ class DriverContract:
         (mine,) = [session for session in seen if session.key == "session:41"]
         assert 100 * KIB < mine.up + mine.down <= 200 * KIB
 
+    def test_the_same_right_again_lets_no_more_data_through(self, far_end):
+        for _ in range(3):
+            self.run(far_end, lambda driver: driver.admit(grant(42, bytes_total=300 * KIB), self.devices[0]))
+            far_end.move(self.devices[0].mac, 0, 50 * KIB)
+        far_end.move(self.devices[0].mac, 0, 1000 * KIB)
+        seen = self.run(far_end, lambda driver: driver.sessions())
+        (mine,) = [session for session in seen if session.key == "session:42"]
+        assert 250 * KIB < mine.up + mine.down <= 300 * KIB
+
+    def test_what_is_left_counts_on_from_the_counters_that_were_told(self, far_end):
+        self.run(far_end, lambda driver: driver.admit(grant(43, bytes_total=200 * KIB), self.devices[0]))
+        far_end.move(self.devices[0].mac, 0, 1000 * KIB)
+        (told,) = [s for s in self.run(far_end, lambda driver: driver.sessions()) if s.key == "session:43"]
+        self.run(far_end, lambda driver: driver.admit(grant(43, 2, bytes_total=150 * KIB), self.devices[0]))
+        far_end.move(self.devices[0].mac, 0, 1000 * KIB)
+        (mine,) = [s for s in self.run(far_end, lambda driver: driver.sessions()) if s.key == "session:43"]
+        assert mine.epoch == told.epoch
+        assert 100 * KIB < mine.up + mine.down - told.up - told.down <= 150 * KIB
+
     def test_who_is_kicked_is_out_and_his_last_bytes_are_told(self, far_end):
         self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
         far_end.move(self.devices[0].mac, 0, 100 * KIB)
@@ -143,6 +162,13 @@ class DriverContract:
         self.run(far_end, lambda driver: driver.set_devices([], []))
         self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[1]))
         assert "session:1" in self.online(far_end)
+
+    def test_a_device_that_is_blocked_is_not_online_any_more_and_is_not_let_in(self, far_end):
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        self.run(far_end, lambda driver: driver.set_devices([], [self.devices[0].mac]))
+        assert self.online(far_end) == {}
+        with pytest.raises(RouterRejected):
+            self.run(far_end, lambda driver: driver.admit(grant(2), self.devices[0]))
 
     def test_what_it_cannot_do_it_says_at_once(self, far_end):
         if Cap.PRELOAD not in far_end.driver().caps:

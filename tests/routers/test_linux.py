@@ -66,8 +66,7 @@ class TestLinux(DriverContract):
 
         async def clear() -> None:
             driver = gateway.driver()
-            for session in await driver.sessions():
-                await driver.kick(session)
+            await asyncio.gather(*(driver.kick(session) for session in await driver.sessions()))
             await driver.set_devices([], [])
             await driver.close()
 

@@ -226,6 +226,8 @@ class Box:
         """Let a device in, or give the session that is on its new limits, on this device from now on."""
         if self._end(grant.limits, 0.0) <= self.clock.monotonic():
             raise RouterRejected(f"{grant.key} has no time left", Reason.BAD_VALUE)
+        if client.mac in self.blocked:
+            raise RouterRejected("the device is blocked")
         mine = self.by_key(grant.key)
         session = mine[0] if mine else self._new(grant, owner, client)
         for other in self.of(device_of(client)):
@@ -237,6 +239,14 @@ class Box:
         session.ends_at = self._end(grant.limits, 0.0)
         session.meter.allow(grant.limits)
         return session
+
+    def set_devices(self, trusted: set[str], blocked: set[str]) -> None:
+        """Keep these lists; who is blocked is not online any more."""
+        self.trusted, self.blocked = trusted, blocked
+        for device in blocked:
+            for session in self.of(device):
+                if not session.ended:
+                    self._finish(session, "blocked", self.clock.monotonic())
 
     def put(self, grant: Grant, owner: str) -> bool:
         """Hold a card, new or changed; says whether anything is different now."""
@@ -408,10 +418,7 @@ class Driver(RouterDriver):
         return await self._do("locate", lambda box: Client(mac or box.seen.get(ip or ""), ip))
 
     async def set_devices(self, trusted: Sequence[str], blocked: Sequence[str]) -> None:
-        def work(box: Box) -> None:
-            box.trusted, box.blocked = set(trusted), set(blocked)
-
-        await self._do("set_devices", work)
+        await self._do("set_devices", lambda box: box.set_devices(set(trusted), set(blocked)))
 
     def _told(self, box: Box, online: Online) -> RouterSession:
         """The session with counters that the manager books: what it allows later counts on from here."""
