@@ -64,7 +64,7 @@ def captive_portal_api() -> Response:
         told |= {"captive": False, "can-extend-session": True}
         amounts = {"seconds-remaining": now.left.seconds, "bytes-remaining": now.left.bytes_total}
         told |= {name: amount for name, amount in amounts.items() if amount is not None}
-    elif here.is_trusted():
+    elif here.is_trusted:
         told["captive"] = False
     headers = {"Cache-Control": "private, no-store"}
     return Response(orjson.dumps(told), mimetype="application/captive+json", headers=headers)

@@ -46,7 +46,6 @@ def style() -> tuple[Markup, str]:
 
 def page(here: Visit, name: str, status: int = 200, /, *, typed: str = "", **values: Any) -> Response:
     """Render one page of the portal. `typed` is the code that the guest has typed already, kept in other languages."""
-    site = here.site
 
     def in_language(code: str) -> str:
         if request.method != "GET":
@@ -57,9 +56,7 @@ def page(here: Visit, name: str, status: int = 200, /, *, typed: str = "", **val
         name,
         status,
         here=here,
-        site=site,
-        place=site.name if site is not None else "",
-        support_dir="auto" if site is not None and any(map(str.isalpha, site.support)) else "ltr",
+        place=here.place,
         switches=[(code, name, in_language(code)) for code, name in other_languages()],
         **values,
     )
@@ -119,7 +116,7 @@ def standing(here: Visit, now: Standing) -> Response:
 def away(here: Visit, typed: str = "") -> Response:
     """The database does not answer: say so politely, and try again by itself."""
     refresh_to = "" if request.method == "GET" else here.enter_link(typed)
-    answer = _answer("away", 503, place="", site=None, refresh_s=REFRESH_AWAY_S, refresh_to=refresh_to)
+    answer = _answer("away", 503, place=None, refresh_s=REFRESH_AWAY_S, refresh_to=refresh_to)
     answer.headers["Retry-After"] = str(REFRESH_AWAY_S)
     return answer
 

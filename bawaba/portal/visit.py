@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from flask import g, request
-from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from bawaba.core.errors import Invalid
 from bawaba.core.runtime import Runtime
 from bawaba.portal.guests import Told, find_router, identify
+from bawaba.portal.places import Place, place
 from bawaba.routers import devices
 from bawaba.routers.directory import Entry, directory
 from bawaba.routers.errors import RouterUnreachableNow
@@ -22,9 +23,7 @@ from bawaba.sessions import standing
 from bawaba.sessions.errors import UnknownDevice, UnknownPlace
 from bawaba.sessions.redeem import Guest
 from bawaba.sessions.standing import Standing
-from bawaba.sites.models import Site
 from bawaba.vouchers import codes
-from bawaba.vouchers.models import Batch
 from bawaba.web import language
 
 LONGEST = 200
@@ -63,21 +62,23 @@ class Visit:
         """The device, as its router knows it. Raises what `identify` raises."""
         return identify(self.rt, self.told)
 
-    @property
-    def site(self) -> Site | None:
-        """The place; None when we cannot tell."""
-        return self._place[0]
+    @cached_property
+    def place(self) -> Place | None:
+        """The router's site, else the only one there is; None when we cannot tell."""
+        if self.router is not None:
+            return place(self.rt, self.router.site_id)
+        sites = {entry.site_id for entry in directory(self.rt).entries()}
+        return place(self.rt, sites.pop()) if len(sites) == 1 else None
 
     @property
     def letters(self) -> bool:
         """Whether codes here may hold letters, so that a keypad of digits would not do."""
-        return self.asked_letters or self._place[1]
+        return self.asked_letters or (self.place is not None and self.place.letters)
 
-    @cached_property
-    def _place(self) -> tuple[Site | None, bool]:
-        sites = {entry.site_id for entry in directory(self.rt).entries()} if self.router is None else set()
-        site_id = self.router.site_id if self.router is not None else sites.pop() if len(sites) == 1 else None
-        return self.rt.read(_look_at_place, site_id) if site_id is not None else (None, False)
+    @property
+    def zone(self) -> str:
+        """The place's time zone."""
+        return self.place.time_zone if self.place is not None else "UTC"
 
     @cached_property
     def known_guest(self) -> Guest | None:
@@ -88,12 +89,15 @@ class Visit:
         except (UnknownPlace, UnknownDevice, Invalid):
             return None
 
-    @cached_property
+    @property
     def standing(self) -> Standing | None:
         """How the device stands. Raises `RouterUnreachableNow`."""
-        if self.known_guest is None or self.router is None:
-            return None
-        return self.rt.read(standing.of_device, self.router.site_id, self.known_guest.mac, self.rt.clock.now())
+        return self._looked_up[0]
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether this device needs no card here. Raises `RouterUnreachableNow`."""
+        return self._looked_up[1]
 
     @property
     def left_behind(self) -> Standing | None:
@@ -104,16 +108,16 @@ class Visit:
             return None
         return now if now is not None and standing.may_resume(now, self.rt.clock.now()) else None
 
-    def is_trusted(self) -> bool:
-        """Whether this device needs no card here."""
+    @cached_property
+    def _looked_up(self) -> tuple[Standing | None, bool]:
         if self.known_guest is None or self.router is None:
-            return False
-        return self.rt.read(devices.standing_of, self.router.site_id, self.known_guest.mac) == "trusted"
+            return None, False
+        return self.rt.read(_look_up, self.router.site_id, self.known_guest.mac, self.rt.clock.now())
 
     def speak(self) -> None:
         """Choose the language: the one asked for, the phone's, the place's."""
-        place = self.site.language if self.site is not None else OUR_LANGUAGE
-        g.language = language.choose(self.asked_language, request.accept_languages, place)
+        spoken_here = self.place.language if self.place is not None else OUR_LANGUAGE
+        g.language = language.choose(self.asked_language, request.accept_languages, spoken_here)
 
     def link(self, path: str, **more: str) -> str:
         """An address that carries on what the redirect brought, and what the guest chose by hand."""
@@ -147,10 +151,9 @@ def visit(rt: Runtime) -> Visit:
     return Visit(rt, carried, request.remote_addr or "", asked, values.get("keys") == "letters")
 
 
-def _look_at_place(db: Session, site_id: int) -> tuple[Site | None, bool]:
-    """A site, and whether it has batches whose codes hold letters."""
-    letters = exists().where(
-        Batch.site_id == Site.id, Batch.state == "ready", or_(Batch.code_style == codes.LETTERS, Batch.prefix != "")
-    )
-    found = db.execute(select(Site, letters).where(Site.id == site_id)).one_or_none()
-    return (found[0], found[1]) if found is not None else (None, False)
+def _look_up(db: Session, site_id: int, device: str, now: datetime) -> tuple[Standing | None, bool]:
+    """How a device stands at a site, and whether it needs no card there."""
+    found = standing.of_device(db, site_id, device, now)
+    if found is not None and not found.over:
+        return found, False
+    return found, devices.standing_of(db, site_id, device) == "trusted"

@@ -111,7 +111,7 @@ def _home(here: Visit, note: str = "") -> Response:
     now = here.standing
     if now is not None and not now.over:
         return pages.standing(here, now)
-    if here.is_trusted():
+    if here.is_trusted:
         return pages.page(here, "trusted")
     if request.args.get("out"):
         note = words.logged_out(here, now)

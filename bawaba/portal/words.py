@@ -48,7 +48,7 @@ def refusal(here: Visit, problem: Problem) -> str:
     """What happened and what to do."""
     ended_at = problem.details.get("ended_at")
     if problem.code == "voucher_expired" and ended_at is not None:
-        return _("It ended on %(when)s. You need a new one.", when=language.moment(ended_at, zone_of(here)))
+        return _("It ended on %(when)s. You need a new one.", when=language.moment(ended_at, here.zone))
     if problem.code == "too_many_devices":
         return _too_many_devices(here, problem)
     if problem.code == "too_many_tries":
@@ -75,19 +75,19 @@ def _too_many_devices(here: Visit, problem: Problem) -> str:
         told.append(_("Log out there, or move the card to this phone."))
     else:
         told.append(_("Log out there first, then type the code here again."))
-        if here.site is not None and here.site.device_moves_per_day:
+        if here.place is not None and here.place.device_moves_per_day:
             told.append(_("It has been moved to another phone today already."))
     return " ".join(told)
 
 
 def moving(here: Visit, problem: Problem) -> str:
     """What moving the card to this phone does; nothing where it cannot be moved."""
-    if not problem.details.get("may_move") or here.site is None:
+    if not problem.details.get("may_move") or here.place is None:
         return ""
     other = _("The other phone goes offline.")
     if problem.details["at_once"] > 1:
         other = _("The phone that has been online longest goes offline.")
-    times = here.site.device_moves_per_day
+    times = here.place.device_moves_per_day
     if times == 1:
         return f"{other} {_('A card can be moved once a day.')}"
     one, many = "A card can be moved %(count)s time a day.", "A card can be moved %(count)s times a day."
@@ -103,7 +103,7 @@ def farewell(here: Visit, now: Standing) -> str:
     if now.card.disabled_at is not None:
         return sentence(VoucherDisabled.code)
     if is_over(now.card, clock):
-        when = language.moment(now.card.over_at, zone_of(here))
+        when = language.moment(now.card.over_at, here.zone)
         return _("The time of your card ended on %(when)s. You need a new one.", when=when)
     if now.left.spent:
         return sentence(VoucherUsed.code)
@@ -124,11 +124,5 @@ def logged_out(here: Visit, now: Standing | None) -> str:
 
 def until(here: Visit, at: datetime) -> str:
     """A time as people say it: today's by the clock alone, any other with its date."""
-    zone = zone_of(here)
-    days = {moment.astimezone(ZoneInfo(zone)).date() for moment in (at, here.rt.clock.now())}
-    return language.clock_time(at, zone) if len(days) == 1 else language.moment(at, zone)
-
-
-def zone_of(here: Visit) -> str:
-    """The place's time zone."""
-    return here.site.time_zone if here.site is not None else "UTC"
+    days = {moment.astimezone(ZoneInfo(here.zone)).date() for moment in (at, here.rt.clock.now())}
+    return language.clock_time(at, here.zone) if len(days) == 1 else language.moment(at, here.zone)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.errors import field_fault
 from bawaba.core.events import Event
+from bawaba.core.statement import Statement
 from bawaba.routers.driver import Cap
 from bawaba.routers.links import driver_class
 from bawaba.routers.models import Device, Router
@@ -20,6 +21,7 @@ from bawaba.routers.promises import Ask, Kind, Promised, promise
 KIND = "devices"
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 STANDINGS = ("trusted", "blocked")
+STANDING = Statement("SELECT standing FROM device WHERE site_id = :site_id AND mac = :mac", "standing")
 
 
 def canonical_mac(text: str) -> str:
@@ -59,7 +61,8 @@ def known(db: Session, site_id: int) -> Sequence[Device]:
 
 def standing_of(db: Session, site_id: int, mac: str) -> str | None:
     """trusted, blocked, or None."""
-    return db.scalar(select(Device.standing).where(Device.site_id == site_id, Device.mac == mac))
+    found = STANDING.first(db, site_id=site_id, mac=mac)
+    return str(found.standing) if found is not None else None
 
 
 def _prepare(db: Session, job: Promised, now: datetime) -> tuple[list[str], list[str]] | None:

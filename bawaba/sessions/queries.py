@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
@@ -64,11 +63,3 @@ def online_now(db: Session, actor: Actor) -> int:
     if actor.site_ids is not None:
         counted = counted.where(GuestSession.site_id.in_(actor.site_ids))
     return db.scalar(counted) or 0
-
-
-def latest_of_device(db: Session, site_id: int, mac: str, since: datetime) -> GuestSession | None:
-    """The device's newest session at a site, live or ended, that began after `since`."""
-    wanted = select(GuestSession).where(
-        GuestSession.site_id == site_id, GuestSession.client_mac == mac, GuestSession.created_at > since
-    )
-    return db.scalars(wanted.order_by(GuestSession.created_at.desc(), GuestSession.id.desc()).limit(1)).first()

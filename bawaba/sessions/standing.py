@@ -8,32 +8,39 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from bawaba.sessions import queries, rules
+from bawaba.core.statement import Statement
+from bawaba.sessions import rules
 from bawaba.sessions.ending import LIVE
-from bawaba.sessions.models import GuestSession
 from bawaba.vouchers import claiming
 from bawaba.vouchers.rules import end_as_used, is_over
 
 REMEMBER_DAYS = 90
+LATEST = Statement(
+    "SELECT id, voucher_id, router_id, state, start_time, end_time, ended_at, created_at, terminate_cause "
+    "FROM guest_session WHERE site_id = :site_id AND client_mac = :device AND created_at > :since "
+    "ORDER BY created_at DESC, id DESC LIMIT 1",
+    "id voucher_id router_id state start_time end_time ended_at created_at terminate_cause",
+    ("start_time", "end_time", "ended_at", "created_at"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """`session` is the device's newest; `card` its card with the plan's terms; `left` what the card still gives."""
 
-    session: GuestSession
+    session: Any
     card: Any
     left: rules.Left
 
     @property
     def online(self) -> bool:
         """Whether the router has let it in."""
-        return self.session.state == "online"
+        return bool(self.session.state == "online")
 
     @property
     def opening(self) -> bool:
         """Whether we wait for the router."""
-        return self.session.state == "opening"
+        return bool(self.session.state == "opening")
 
     @property
     def over(self) -> bool:
@@ -49,7 +56,7 @@ class Standing:
 
 def of_device(db: Session, site_id: int, device: str, now: datetime) -> Standing | None:
     """The standing of a device at a site; None when it has not been here for 90 days."""
-    session = queries.latest_of_device(db, site_id, device, now - timedelta(days=REMEMBER_DAYS))
+    session = LATEST.first(db, site_id=site_id, device=device, since=now - timedelta(days=REMEMBER_DAYS))
     if session is None:
         return None
     card = claiming.LOOK_BY_ID.first(db, id=session.voucher_id)
