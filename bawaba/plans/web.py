@@ -18,7 +18,7 @@ from bawaba.sites.service import get_site, own_sites, resolve_site
 from bawaba.web import pages
 from bawaba.web.forms import Form, amount, typed
 from bawaba.web.guard import actor, requires, runtime
-from bawaba.web.input import parse
+from bawaba.web.input import as_number, parse
 from bawaba.web.language import translate as _
 from bawaba.web.paging import page_of, page_request
 
@@ -171,8 +171,7 @@ def _has_more(form: Form) -> bool:
 
 
 def _asked_site() -> Site:
-    asked = request.form.get("site_id", "")
-    return runtime().read(resolve_site, actor(), int(asked) if asked.isdigit() else None)
+    return runtime().read(resolve_site, actor(), as_number(request.form.get("site_id", "")))
 
 
 def _sent(site: Site) -> dict[str, Any]:

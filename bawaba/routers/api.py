@@ -10,8 +10,9 @@ from flask import request
 from bawaba.core.errors import field_fault
 from bawaba.routers import queries, service
 from bawaba.routers.schemas import DeviceIn, MoveIn, RouterChange, RouterIn, device_out, job_out, router_out
+from bawaba.sites.asked import asked_site
 from bawaba.web.guard import actor, requires, runtime
-from bawaba.web.input import body, takes
+from bawaba.web.input import body, row_id, takes
 from bawaba.web.paging import page_of, page_request
 
 bp = APIBlueprint("routers_api", __name__)
@@ -83,10 +84,7 @@ def list_jobs() -> dict[str, Any]:
     page, state = page_request(), request.args.get("state")
     if state is not None and state not in JOB_STATES:
         raise field_fault("state", "must be open, failed or done")
-    router_id = request.args.get("router_id", "")
-    if router_id and not router_id.isdigit():
-        raise field_fault("router_id", "must be a number")
-    rows = runtime().read(queries.list_jobs, actor(), page, state, int(router_id) if router_id else None)
+    rows = runtime().read(queries.list_jobs, actor(), page, state, row_id("router_id"))
     return page_of(rows, page, lambda row: row.id).answer(job_out)
 
 
@@ -117,8 +115,7 @@ def give_up_job(job_id: int) -> dict[str, Any]:
 @requires("devices:read")
 def list_devices() -> dict[str, Any]:
     """The devices that a site trusts or blocks (500 at most)."""
-    site_id = request.args.get("site_id", "")
-    found = service.device_list(runtime(), actor(), int(site_id) if site_id.isdigit() else None)
+    found = service.device_list(runtime(), actor(), asked_site())
     return {"items": [device_out(device) for device in found], "next": None}
 
 
@@ -136,6 +133,5 @@ def set_device() -> tuple[str, int]:
 @requires("devices:write")
 def forget_device(mac: str) -> tuple[str, int]:
     """Treat a device like any other again."""
-    site_id = request.args.get("site_id", "")
-    service.set_device(runtime(), actor(), int(site_id) if site_id.isdigit() else None, mac, None, "")
+    service.set_device(runtime(), actor(), asked_site(), mac, None, "")
     return "", 204

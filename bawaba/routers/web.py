@@ -19,7 +19,7 @@ from bawaba.sites.service import own_sites
 from bawaba.web import pages
 from bawaba.web.forms import Form, typed
 from bawaba.web.guard import actor, requires, runtime
-from bawaba.web.input import parse, whole_number
+from bawaba.web.input import as_number, parse, whole_number
 from bawaba.web.language import translate as _
 from bawaba.web.paging import PageRequest, page_of, page_request
 
@@ -320,7 +320,7 @@ def _devices_page(form: Form, status: int = 200) -> Response:
 
 def _site_id() -> int | None:
     """The site that is meant: the one named, else the reader's first."""
-    asked = request.form.get("site_id", "")
-    wanted = int(asked) if asked.isdigit() else whole_number("site_id", 0, 2**53, least=0)
+    asked = as_number(request.form.get("site_id", ""))
+    wanted = whole_number("site_id", 0, 2**53, least=0) if asked is None else asked
     sites = runtime().read(own_sites, actor())
     return next((site.id for site in sites if site.id == wanted), None) or next((site.id for site in sites), None)

@@ -13,6 +13,7 @@ from bawaba.sessions.schemas import session_out
 from bawaba.vouchers import making
 from bawaba.vouchers.api import card_answer
 from bawaba.web.guard import actor, requires, runtime
+from bawaba.web.input import row_id
 from bawaba.web.paging import page_of, page_request
 
 bp = APIBlueprint("sessions_api", __name__)
@@ -26,7 +27,7 @@ def list_sessions() -> dict[str, Any]:
     page, active = page_request(), request.args.get("active")
     if active is not None and active not in YES_NO:
         raise field_fault("active", "must be true or false")
-    numbers = {name: _number(name) for name in ("voucher_id", "router_id")}
+    numbers = {name: row_id(name) for name in ("voucher_id", "router_id")}
     rows = runtime().read(
         queries.list_sessions, actor(), page, active=YES_NO[active] if active is not None else None, **numbers
     )
@@ -64,10 +65,3 @@ def enable_card(voucher_id: int) -> dict[str, Any]:
 def _switched(voucher_id: int, *, disabled: bool) -> dict[str, Any]:
     voucher, version = service.set_disabled(runtime(), actor(), voucher_id, disabled)
     return card_answer(voucher, version, making.sync_of(runtime(), [voucher_id]).get(voucher_id))
-
-
-def _number(name: str) -> int | None:
-    text = request.args.get(name, "")
-    if text and not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise field_fault(name, "must be a number")
-    return int(text) if text else None

@@ -14,12 +14,13 @@ from bawaba.accounts.idempotency import idempotent, once
 from bawaba.core.errors import field_fault
 from bawaba.plans.models import PlanVersion
 from bawaba.routers import cards as held
+from bawaba.sites.asked import asked_site
 from bawaba.vouchers import codes, making, printing, qr, queries, rules
 from bawaba.vouchers.models import Batch, Voucher
 from bawaba.vouchers.schemas import BulkIn, VoucherIn, batch_out, print_run_out, voucher_out
 from bawaba.web import language
 from bawaba.web.guard import actor, requires, runtime
-from bawaba.web.input import body, takes
+from bawaba.web.input import body, row_id, takes
 from bawaba.web.paging import page_of, page_request
 
 bp = APIBlueprint("vouchers_api", __name__)
@@ -91,23 +92,18 @@ def odds() -> dict[str, Any]:
         raise field_fault("code_style", "must be digits or letters")
     if not (quantity.isascii() and quantity.isdigit() and len(quantity) < 8):
         raise field_fault("quantity", "must be a whole number")
-    site_id = request.args.get("site_id", "")
-    return runtime().read(queries.odds_for, actor(), int(site_id) if site_id.isdigit() else None, style, int(quantity))
+    return runtime().read(queries.odds_for, actor(), asked_site(), style, int(quantity))
 
 
 @bp.get("/api/vouchers")
 @requires("vouchers:read")
 def list_cards() -> dict[str, Any]:
     """Cards, newest first; `q` finds a serial by its beginning, or a whole code."""
-    page, status, batch_id = page_request(), request.args.get("status"), request.args.get("batch_id", "")
+    page, status, batch_id = page_request(), request.args.get("status"), row_id("batch_id")
     if status is not None and status not in queries.STATUSES:
         raise field_fault("status", f"must be one of {', '.join(queries.STATUSES)}")
-    if batch_id and not (batch_id.isascii() and batch_id.isdigit() and len(batch_id) < 19):
-        raise field_fault("batch_id", "must be a number")
     rt = runtime()
-    rows, syncs = rt.read(
-        _page_of_cards, page, status, int(batch_id) if batch_id else None, request.args.get("q", "")[:64]
-    )
+    rows, syncs = rt.read(_page_of_cards, page, status, batch_id, request.args.get("q", "")[:64])
     found = page_of(rows, page, lambda row: row[0].id)
     return found.answer(lambda row: card_answer(row[0], row[1], syncs.get(row[0].id)))
 

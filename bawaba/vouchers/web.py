@@ -28,7 +28,7 @@ from bawaba.vouchers.schemas import BulkIn, VoucherIn
 from bawaba.web import pages
 from bawaba.web.forms import Form, amount, plain_number, typed
 from bawaba.web.guard import actor, requires, runtime
-from bawaba.web.input import parse, whole_number
+from bawaba.web.input import as_number, parse, whole_number
 from bawaba.web.language import translate as _
 from bawaba.web.paging import Page, PageRequest, page_of, page_request
 
@@ -220,7 +220,7 @@ def _odds(asked: Any) -> dict[str, Any]:
     plan_id = str(asked.get("plan_id") or "")
 
     def read(db: Session) -> dict[str, Any]:
-        plan, version = get_plan(db, actor(), int(plan_id) if plan_id.isdigit() else 0)
+        plan, version = get_plan(db, actor(), as_number(plan_id) or 0)
         site = get_site(db, actor(), plan.site_id)
         style = asked.get("code_style") or making.default_style(site)
         style = style if style in get_args(codes.Style) else "digits"
@@ -240,10 +240,10 @@ def _odds(asked: Any) -> dict[str, Any]:
 
 
 def _asked_plan() -> tuple[Plan, Site]:
-    plan_id = request.form.get("plan_id", "")
-    if not plan_id.isdigit():
+    plan_id = as_number(request.form.get("plan_id", ""))
+    if plan_id is None:
         raise Invalid(fields={"plan_id": [_("Choose one from the list.")]})
-    plan, _version = runtime().read(get_plan, actor(), int(plan_id))
+    plan, _version = runtime().read(get_plan, actor(), plan_id)
     return plan, runtime().read(get_site, actor(), plan.site_id)
 
 

@@ -80,9 +80,23 @@ def whole_number(name: str, default: int, most: int, least: int = 1) -> int:
     text = request.args.get(name, "")
     if not text:
         return default
-    if not (text.isascii() and text.isdigit()) or not least <= int(text[:10]) <= most:
+    number = as_number(text)
+    if number is None or not least <= number <= most:
         raise Invalid(fields={name: [f"must be a whole number from {least} to {most}"]})
-    return int(text)
+    return number
+
+
+def row_id(name: str) -> int | None:
+    """A row's id from the query string; None where it is left out. Raises `Invalid` when it is no number."""
+    text = request.args.get(name, "")
+    if text and as_number(text) is None:
+        raise Invalid(fields={name: ["must be a number"]})
+    return as_number(text)
+
+
+def as_number(text: str) -> int | None:
+    """A whole number in plain digits that a database can hold; None for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def read_body() -> bytes:
