@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +17,7 @@ from bawaba.core.clock import Clock, SystemClock, boot_id
 from bawaba.core.config import Config
 from bawaba.core.database import Database, from_micros, to_micros
 from bawaba.core.errors import Problem
-from bawaba.core.keyring import Keyring
+from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling
 from bawaba.routers import cards, devices, promises
@@ -30,6 +31,7 @@ HOUSEKEEPING_S = 30.0
 JUMP_WORTH_SAYING_S = 2.0
 CLOCK_FACT = "clock"
 SEEN_FACT = "last_seen"
+KEY_FACT = "key"
 
 
 def build(config: Config, *, clock: Clock | None = None, rng: random.Random | None = None) -> Runtime:
@@ -42,7 +44,7 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
         clock=clock or _steady_clock(database),
         rng=rng,
         database=database,
-        keyring=Keyring.open(config.key_path),
+        keyring=_the_key(config.key_path, database),
     )
     routers = Routers(rt)
     routers.kinds = {
@@ -120,6 +122,16 @@ def keep_house(db: Session, now: datetime) -> None:
     signing_in.prune(db, now)
     guessing.prune(db, now)
     promises.prune(db, now - timedelta(days=7))
+
+
+def _the_key(path: Path, database: Database) -> Keyring:
+    """The key that this database's cards were made with. Raises `KeyFileError` rather than make another one."""
+    if not path.exists() and database.read(facts.recall, KEY_FACT) is not None:
+        raise KeyFileError(f"{path} is missing, and the cards in the database need it: put it back from your safe copy")
+    keyring = Keyring.open(path)
+    if database.transact(facts.settle, KEY_FACT, keyring.fingerprint) != keyring.fingerprint:
+        raise KeyFileError(f"{path} is not the key that this database was made with: put that one back")
+    return keyring
 
 
 def _steady_clock(database: Database) -> SystemClock:

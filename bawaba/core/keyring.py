@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -71,8 +72,8 @@ class Keyring:
 def _create(path: Path) -> None:
     """Write a new key so that a crash leaves either none or a whole one, and two starts agree on one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")  # mode 0600
+    draft = Path(name)
     try:
         os.write(handle, secrets.token_hex(KEY_BYTES).encode("ascii") + b"\n")
         os.fsync(handle)
@@ -84,3 +85,8 @@ def _create(path: Path) -> None:
         pass  # another process was first: its key counts
     finally:
         draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -23,12 +23,13 @@ def test_all_faults_are_listed_at_once():
         "BAWABA_ADMIN_PASSWORD": "changeme",
         "BAWABA_PUBLIC_URL": "login.wifi",
         "BAWABA_PROT": "5000",
+        "BAWABA_TRUSTED_PROXIES": "10.0.0.0/8, the-proxy",
     }
     with pytest.raises(ConfigError) as refused:
         Config.from_env(wrong)
 
     told = str(refused.value)
-    assert len(refused.value.faults) == 5
+    assert len(refused.value.faults) == 6
     for name in wrong:
         assert name in told
     assert "changeme" not in told
