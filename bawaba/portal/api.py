@@ -58,7 +58,9 @@ def captive_portal_api() -> Response:
     cannot tell (503), the phone goes by its probes."""
     rt = runtime()
     here = visit(rt)
-    told: dict[str, Any] = {"captive": True, "user-portal-url": f"{rt.config.portal_url}/"}
+    told: dict[str, Any] = {"captive": True}
+    if rt.config.portal_url.startswith("https:"):  # the RFC wants TLS here, and phones keep to that
+        told["user-portal-url"] = f"{rt.config.portal_url}/"
     now = here.standing
     if now is not None and now.online:
         told |= {"captive": False, "can-extend-session": True}

@@ -165,7 +165,7 @@ def test_a_probes_guest_cannot_speak_for_another(rt, client, cast, gateway):
 def test_the_captive_portal_api_tells_how_a_phone_stands(rt, client, cast, gateway, clock):
     told = client.get("/capport/api", headers={"Accept": "application/captive+json"}, environ_base=GUEST)
     assert told.mimetype == "application/captive+json"
-    assert told.json == {"captive": True, "user-portal-url": PORTAL}
+    assert told.json == {"captive": True}  # an address of the portal only where it has TLS (RFC 8908, 5)
     assert told.headers["Cache-Control"] == "private, no-store"
 
     card = cast.make_voucher(duration_seconds=HOUR, quota_bytes=5_000_000)
@@ -174,7 +174,6 @@ def test_the_captive_portal_api_tells_how_a_phone_stands(rt, client, cast, gatew
     told = client.get("/capport/api", environ_base=GUEST)
     assert told.json == {
         "captive": False,
-        "user-portal-url": PORTAL,
         "can-extend-session": True,
         "seconds-remaining": HOUR - 60,
         "bytes-remaining": 5_000_000,
@@ -189,11 +188,17 @@ def test_a_limit_that_there_is_not_is_not_told(rt, client, cast, gateway):
     assert "seconds-remaining" not in client.get("/capport/api", environ_base=GUEST).json
 
 
+def test_a_portal_with_tls_is_named(rt, client, cast, gateway):
+    rt.config = rt.config.model_copy(update={"public_url": "https://wifi.example"})
+    told = client.get("/capport/api", environ_base=GUEST)
+    assert told.json == {"captive": True, "user-portal-url": "https://wifi.example/"}
+
+
 def test_a_trusted_device_is_not_captive(rt, client, cast, gateway, clock):
     trusted = Device(site_id=cast.site.id, mac="10.77.0.9", standing="trusted", note="", created_at=clock.now())
     rt.transact(lambda db: db.add(trusted))
 
-    assert client.get("/capport/api", environ_base=GUEST).json == {"captive": False, "user-portal-url": PORTAL}
+    assert client.get("/capport/api", environ_base=GUEST).json == {"captive": False}
 
 
 # --- a real gateway ------------------------------------------------------------------------------------------------
