@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -71,11 +72,15 @@ def make_card(rt: Runtime, actor: Actor, order: CardOrder, once: Once | None = N
         raise field_fault("ends_at", "must be in the future")
     (voucher, version), promised = rt.transact(_make_card, rt, actor, order, now, once)
     code = open_code(rt.keyring, voucher)
-    store(rt).put_single(voucher.id, qr.card_matrix(rt.config.portal_url, code))
+    try:
+        store(rt).put_single(voucher.id, qr.card_matrix(rt.config.portal_url, code))
+    except OSError as error:  # whoever asks for the picture has it made again
+        log.warning("a QR image was not stored", voucher_id=voucher.id, error=str(error))
+    until = time.monotonic() + ROUTER_WAIT_S
     for job in promised:
         work = rt.read(cards.work_for, rt.keyring, job.router_id, [voucher.id])
         if work is not None:
-            part(rt).deliver(job, work, ROUTER_WAIT_S)
+            part(rt).deliver(job, work, max(0.0, until - time.monotonic()))
     shown = voucher_out(voucher, version, now, rules.masked(code), sync_of(rt, [voucher.id]).get(voucher.id), rt.config)
     rt.publish(VoucherCreated(shown))
     return voucher, version

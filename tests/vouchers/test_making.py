@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -212,3 +213,29 @@ def test_people_of_another_site_see_none_of_it(rt, cast):
     assert refused.value.code == "batch_not_found"
     assert rt.read(queries.list_cards, stranger, PageRequest(10, None), cast.now, keyring=rt.keyring) == []
     assert issubclass(Forbidden, Problem)
+
+
+def test_a_card_is_made_though_its_picture_cannot_be_stored(rt, cast, monkeypatch):
+    """It is sold by its code; the picture is made again when somebody asks for it."""
+
+    def disk_is_full(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(making.store(rt), "put_single", disk_is_full)
+    voucher, _ = making.make_card(rt, HANA, making.CardOrder(cast.make_plan().plan_id))
+
+    assert cast.row(Voucher, voucher.id).status == "unused"
+
+
+def test_a_card_waits_for_its_silent_routers_together(rt, cast, clock):
+    site = cast.make_site(mode="router_held")
+    for _ in range(4):
+        cast.make_router(site.id)
+    waits: list[float] = []
+    routers = rt.parts["routers"]
+    deliver = routers.deliver
+    routers.deliver = lambda job, work, wait_s: (waits.append(wait_s), time.sleep(wait_s), deliver(job, work, 0.0))[2]
+    making.make_card(rt, HANA, making.CardOrder(cast.make_plan(site_id=site.id).plan_id))
+
+    assert len(waits) == 4
+    assert sum(waits) <= making.ROUTER_WAIT_S
