@@ -22,7 +22,7 @@ from bawaba.sales.service import record_sale
 from bawaba.sessions import admission, guessing, rules
 from bawaba.sessions.admission import AdmitWork, device_client, kick
 from bawaba.sessions.ending import LIVE, end_session
-from bawaba.sessions.errors import DeviceBlocked, NothingToResume, TooManyDevices, TooManyTries
+from bawaba.sessions.errors import DeviceBlocked, NothingToResume, TooManyDevices, TooManyTries, UnknownPlace
 from bawaba.sessions.events import GuessingSuspected, SessionChanged
 from bawaba.vouchers import claiming, codes
 from bawaba.vouchers.errors import VoucherExpired, VoucherUnknown, VoucherUsed
@@ -155,7 +155,7 @@ def _carry_out(rt: Runtime, guest: Guest, outcome: _Outcome) -> Redemption:
 
 def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now: datetime) -> _Outcome:
     """The whole decision as one step; a refusal is an answer here, so that a counted try is committed with it."""
-    place = PLACE.first(db, router_id=guest.router_id, device=guest.mac)
+    place = _place(db, guest)
     if wait_s := guessing.wait_s(db, place, guest.mac, now):
         return _Outcome(refusal=TooManyTries(retry_after_s=wait_s))
     try:
@@ -172,8 +172,15 @@ def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now:
     return outcome
 
 
-def _resume(db: Session, guest: Guest, move: bool, now: datetime) -> _Outcome:
+def _place(db: Session, guest: Guest) -> Any:
     place = PLACE.first(db, router_id=guest.router_id, device=guest.mac)
+    if place is None:
+        raise UnknownPlace()  # the router has just been removed
+    return place
+
+
+def _resume(db: Session, guest: Guest, move: bool, now: datetime) -> _Outcome:
+    place = _place(db, guest)
     since = now - timedelta(days=RESUME_DAYS)
     last = LAST_CARD.first(db, site_id=place.site_id, mac=guest.mac, since=since)
     if last is None:

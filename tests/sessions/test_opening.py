@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from bawaba.core.actor import SYSTEM
@@ -11,6 +12,7 @@ from bawaba.routers import service as routers_service
 from bawaba.routers.drivers import fake
 from bawaba.routers.models import RouterJob
 from bawaba.sessions import redeem as redeeming
+from bawaba.sessions.errors import UnknownPlace
 from bawaba.sessions.models import GuestSession
 from bawaba.vouchers.models import Voucher
 from tests.cast import HOUR, PHONE, TABLET
@@ -119,3 +121,13 @@ def test_work_for_a_router_that_the_phone_has_left_is_not_done_late(rt, cast, cl
     session = the_session(rt)
     assert (session.router_id, session.state) == (other.id, "online")
     assert (len(home.sessions), len(fake.box(other.id).sessions)) == (0, 1)
+
+
+def test_a_router_that_was_removed_in_this_very_moment_is_an_unknown_place(rt, cast):
+    card = cast.make_voucher()
+    guest = cast.guest()
+    routers_service.remove_router(rt, SYSTEM, cast.router.id)
+
+    for ask in (lambda: redeeming.redeem(rt, card.code, guest), lambda: redeeming.resume(rt, guest)):
+        with pytest.raises(UnknownPlace):
+            ask()
