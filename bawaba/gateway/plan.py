@@ -166,9 +166,7 @@ class Plan:
         transaction, mark = self.transaction, hex(session.mark)
         if before is not None:
             transaction.delete("about", mark)
-            transaction.clear("live", mark)
-            transaction.clear("client", before.mac, mark)
-            self._drop_class(before)
+            self._withdraw(before)
         else:
             for meter in ("up", "down"):
                 transaction.clear(meter, mark)
@@ -196,17 +194,18 @@ class Plan:
             self.transaction.delete(cap, hex(session.mark))
             self.transaction.clear_quota(quota_name(cap, session.mark))
 
-    def _drop_class(self, session: Session) -> None:
-        if session.online:
-            for name, kbps in (("cls_up", session.rate_up_kbps), ("cls_down", session.rate_down_kbps)):
-                if session.class_id and kbps:
-                    self.transaction.delete(name, hex(session.mark))
+    def _withdraw(self, session: Session) -> None:
+        """Take the permission and the class out of the table; of a session that has ended there are none."""
+        if not session.online:
+            return
+        self.transaction.clear("live", hex(session.mark))
+        self.transaction.clear("client", session.mac, hex(session.mark))
+        for name, kbps in (("cls_up", session.rate_up_kbps), ("cls_down", session.rate_down_kbps)):
+            if session.class_id and kbps:
+                self.transaction.delete(name, hex(session.mark))
 
     def _end(self, session: Session, reason: str, settled: bool = False) -> None:
-        if session.online:
-            self.transaction.clear("live", hex(session.mark))
-            self.transaction.clear("client", session.mac, hex(session.mark))
-            self._drop_class(session)
+        self._withdraw(session)
         if session.class_id:
             self.freed_classes.append(session.class_id)
         at = session.ended_at if session.ended else self.now

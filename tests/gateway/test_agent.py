@@ -239,6 +239,33 @@ def test_blocking_and_untrusting_cut_downloads_that_run(office, guest, other):
         phone.kill(download)
 
 
+@pytest.mark.parametrize("how", ["removed", "trusted no more", "blocked"])
+def test_a_stream_that_nobody_answers_stops_too(office, lab, guest, how):
+    server = (
+        "import socket, time\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.bind(('198.51.100.10', 9999))\n"
+    )
+    server += (
+        "print('up', flush=True)\n_, a = s.recvfrom(9)\nwhile True:\n s.sendto(bytes(1000), a)\n time.sleep(0.001)"
+    )
+    radio = lab.internet.popen(sys.executable, "-c", server, stdout=subprocess.PIPE)
+    radio.stdout.readline()
+    if how == "trusted no more":
+        office.apply({"op": "devices", "trusted": [guest.mac], "blocked": []})
+    else:
+        office.admit(guest)
+    ask = "import socket, time\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+    ask += f"s.sendto(b'go', ('{INTERNET4}', 9999))\ntime.sleep(30)"
+    listener = guest.popen(sys.executable, "-c", ask)
+    eventually(lambda: came_after(guest, 0.1) > 20_000)
+    if how == "removed":
+        office.remove()
+    else:
+        office.apply({"op": "devices", "trusted": [], "blocked": [guest.mac] if how == "blocked" else []})
+    assert came_after(guest) < 2000
+    lab.internet.kill(radio)
+    guest.kill(listener)
+
+
 def came_after(guest: Guest, seconds: float = 0.4) -> int:
     """Bytes that reach a phone from now on."""
     before = guest.moved()[1]

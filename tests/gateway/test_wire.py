@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,6 +19,7 @@ from bawaba.gateway.wire import Admit, BadValue, Devices, Garden, Opening, Remov
 
 MAC = "02:bb:00:00:00:01"
 ADMIT = {"op": "admit", "mark": 5, "mac": MAC, "key": "session:5"}
+RIGHT: dict[str, Any] = {"lan": "lan", "wan": "wan", "portal_ip": "10.77.0.1", "lan4": ("10.77.0.0/24",)}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20) | st.just(MAC),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
@@ -153,14 +155,12 @@ def test_epochs_grow_over_restarts_and_a_clock_that_was_set_back(tmp_path, monke
     ],
 )
 def test_settings_that_cannot_work_are_refused(wrong):
-    right = {"lan": "lan", "wan": "wan", "portal_ip": "10.77.0.1", "lan4": ("10.77.0.0/24",)}
-    Settings(**right)
+    Settings(**RIGHT)
     with pytest.raises(BadSettings):
-        Settings(**(right | wrong))
+        Settings(**(RIGHT | wrong))
 
 
 def test_another_setting_is_another_version_of_the_ruleset():
-    right = {"lan": "lan", "wan": "wan", "portal_ip": "10.77.0.1", "lan4": ("10.77.0.0/24",)}
-    version = ruleset.version(Settings(**right))
-    assert version == ruleset.version(Settings(**right, socket=Path("/elsewhere")))
-    assert version != ruleset.version(Settings(**right, portal_port=5001))
+    version = ruleset.version(Settings(**RIGHT))
+    assert version == ruleset.version(Settings(**RIGHT, socket=Path("/elsewhere")))
+    assert version != ruleset.version(Settings(**RIGHT, portal_port=5001))
