@@ -32,6 +32,7 @@ JUMP_WORTH_SAYING_S = 2.0
 CLOCK_FACT = "clock"
 SEEN_FACT = "last_seen"
 KEY_FACT = "key"
+PROVISIONAL = "provisional"
 
 
 def build(config: Config, *, clock: Clock | None = None, rng: random.Random | None = None) -> Runtime:
@@ -108,7 +109,8 @@ class Housekeeping:
             return
         if clock.follow_wall():
             log.warning("the machine's clock has been set; following it")
-        self._rt.transact(facts.remember, CLOCK_FACT, f"{boot_id()} {clock.offset_s!r}")
+        standing = PROVISIONAL if clock.is_provisional else "settled"
+        self._rt.transact(facts.remember, CLOCK_FACT, f"{boot_id()} {clock.offset_s!r} {standing}")
         jumped = abs(clock.jump_s()) > JUMP_WORTH_SAYING_S
         if jumped and not self._said_jump:
             log.warning("the machine's clock was moved; cards go on by steady time", jump_s=round(clock.jump_s()))
@@ -136,8 +138,10 @@ def _the_key(path: Path, database: Database) -> Keyring:
 
 def _steady_clock(database: Database) -> SystemClock:
     """The clock as it went on this boot; after a reboot the wall clock, but never earlier than we were last alive."""
-    boot, _, offset = (database.read(facts.recall, CLOCK_FACT) or "").partition(" ")
-    clock = SystemClock(float(offset)) if offset and boot == boot_id() else SystemClock()
+    known = (database.read(facts.recall, CLOCK_FACT) or "").split(" ")
+    boot, offset, standing = (*known, "", "")[:3]
+    went_on = bool(offset) and boot == boot_id()
+    clock = SystemClock(float(offset), provisional=standing == PROVISIONAL) if went_on else SystemClock()
     last_seen = database.read(facts.recall, SEEN_FACT)
     if last_seen is not None:
         clock.never_before(from_micros(int(last_seen)))

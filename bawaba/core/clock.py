@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+TIME_ERROR = 5
+TIMEX_BYTES = 512  # struct timex is 208 bytes long at most; all zero asks and changes nothing
 
 
 class Clock(Protocol):
@@ -26,9 +30,9 @@ class SystemClock:
     `CLOCK_BOOTTIME` is slewed by NTP but never stepped, and goes on during suspend (clock_gettime(2)).
     """
 
-    def __init__(self, offset_s: float | None = None) -> None:
+    def __init__(self, offset_s: float | None = None, *, provisional: bool = False) -> None:
         self._offset_s = offset_s if offset_s is not None else time.time() - _boottime()
-        self._provisional = False
+        self._provisional = provisional
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._offset_s + _boottime(), UTC)
@@ -41,6 +45,11 @@ class SystemClock:
         """Wall time minus boot time; kept in the database so that a restart on the same boot goes on unbroken."""
         return self._offset_s
 
+    @property
+    def is_provisional(self) -> bool:
+        """Whether we go on from when we were last alive, until the machine's clock is set."""
+        return self._provisional
+
     def never_before(self, moment: datetime) -> None:
         """The machine woke up in the past (no battery for its clock): go on from `moment` until its clock is set."""
         behind_s = (moment - self.now()).total_seconds()
@@ -49,8 +58,9 @@ class SystemClock:
             self._provisional = True
 
     def follow_wall(self) -> bool:
-        """After such a start: take over the wall clock once it has been set; True when that happened now."""
-        if not self._provisional or self.jump_s() <= 0:
+        """After such a start: take over the wall clock once it has been set; True when that happened now. Back in time
+        only when the kernel knows that the network has set it: then it was we who lived in the future."""
+        if not self._provisional or (self.jump_s() <= 0 and not is_synchronised()):
             return False
         self._offset_s += self.jump_s()
         self._provisional = False
@@ -87,6 +97,12 @@ def boot_id() -> str:
             return file.read().strip()
     except OSError:
         return ""
+
+
+def is_synchronised() -> bool:
+    """Whether the network keeps the machine's clock (adjtimex(2): anything but TIME_ERROR)."""
+    state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
+    return 0 <= state < TIME_ERROR
 
 
 def _boottime() -> float:

@@ -9,8 +9,11 @@ from datetime import timedelta
 import pytest
 from cryptography.exceptions import InvalidTag
 
-from bawaba.core.clock import SystemClock
+from bawaba import wiring
+from bawaba.core import facts
+from bawaba.core.clock import ManualClock, SystemClock
 from bawaba.core.config import Config, ConfigError
+from bawaba.core.database import from_micros, to_micros
 from bawaba.core.events import Event, EventBus
 from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.log import hide_secrets
@@ -98,6 +101,39 @@ def test_after_a_start_in_1970_time_goes_on_from_where_we_were_until_the_clock_i
     monkeypatch.setattr("bawaba.core.clock.time.time", real)
     assert clock.follow_wall()
     assert abs((clock.now() - last_alive).total_seconds() - 86400) < 10
+
+
+def test_a_time_that_lay_in_the_future_is_left_once_the_network_says_so(monkeypatch):
+    """A machine that ran in 2036 for a while must not live there for ever."""
+    clock = SystemClock()
+    wall = clock.now()
+    clock.never_before(wall + timedelta(days=3650))
+    monkeypatch.setattr("bawaba.core.clock.is_synchronised", lambda: False)
+    assert not clock.follow_wall()
+    assert clock.now() - wall > timedelta(days=3649)
+
+    monkeypatch.setattr("bawaba.core.clock.is_synchronised", lambda: True)
+    assert clock.follow_wall()
+    assert clock.now() - wall < timedelta(seconds=5)
+    assert not clock.follow_wall()
+
+
+def test_a_restart_before_the_clock_is_set_still_waits_for_that(config, monkeypatch):
+    real = __import__("time").time
+    monkeypatch.setattr("bawaba.core.clock.time.time", lambda: real() - 50 * 365 * 86400)
+    monkeypatch.setattr("bawaba.core.clock.is_synchronised", lambda: False)
+    yesterday = from_micros(int((real() - 86400) * 1_000_000))
+    rt = wiring.build(config, clock=ManualClock())
+    rt.transact(facts.remember, wiring.SEEN_FACT, str(to_micros(yesterday)))
+    wiring.stop(rt)
+    for _ in range(2):
+        rt = wiring.build(config)
+        assert isinstance(rt.clock, SystemClock)
+        assert abs((rt.clock.now() - yesterday).total_seconds()) < 60
+        rt.parts["housekeeping"]._watch_clock()
+        wiring.stop(rt)
+    monkeypatch.setattr("bawaba.core.clock.time.time", real)
+    assert rt.clock.follow_wall()
 
 
 def test_a_listener_that_fails_reaches_nobody():
