@@ -50,7 +50,7 @@ def test_work_that_breaks_does_not_hold_up_the_rest(rt, cast, clock, where):
     assert job_of(rt, after.id).state == "done"
     job = job_of(rt, broken.id)
     assert (job.state, job.attempts) == ("failed", 5)
-    assert "ValueError" in job.last_error
+    assert "ValueError" in str(job.last_error)
     assert "set_devices" in fake.box(cast.router.id).calls
 
 

@@ -56,11 +56,11 @@ def test_a_batch_whose_maker_is_stopped_goes_on_in_the_next_process(rt, cast):
     stopped._stopping.clear()  # it is in the middle of a group when the rest of the process ends
     stopping = stopped._next_group
 
-    def last_group(*args: Any) -> None:
+    def last_group(*args: Any, **more: Any) -> None:
         stopped._stopping.set()
-        stopping(*args)
+        stopping(*args, **more)
 
-    stopped._next_group = last_group
+    stopped._next_group = last_group  # type: ignore[method-assign]
     stopped.make(batch.id)
     assert cast.row(Batch, batch.id).state == "making"
     rt.parts["batch_maker"].make(batch.id)

@@ -234,7 +234,13 @@ def test_a_card_waits_for_its_silent_routers_together(rt, cast, clock):
     waits: list[float] = []
     routers = rt.parts["routers"]
     deliver = routers.deliver
-    routers.deliver = lambda job, work, wait_s: (waits.append(wait_s), time.sleep(wait_s), deliver(job, work, 0.0))[2]
+
+    def silent(job, work, wait_s):
+        waits.append(wait_s)
+        time.sleep(wait_s)
+        return deliver(job, work, 0.0)
+
+    routers.deliver = silent
     making.make_card(rt, HANA, making.CardOrder(cast.make_plan(site_id=site.id).plan_id))
 
     assert len(waits) == 4
