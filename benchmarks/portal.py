@@ -54,8 +54,8 @@ def measure_hello() -> Result:
 def pages(running: Product) -> dict[str, Callable[[int], bytes]]:
     """What is asked for: each moment of a visit by 200 phones."""
     rt, cast = running.rt, running.cast
-    card = cast.make_voucher(devices_at_once=len(GUESTS), duration_seconds=3 * HOUR, quota_bytes=1024 * MIB)
-    fresh = cast.make_voucher()
+    version = cast.make_plan(duration_seconds=3 * HOUR, quota_bytes=1024 * MIB)
+    fresh = cast.make_voucher(version=version)
 
     def page(path: str, prefix: str = "") -> Callable[[int], bytes]:
         def ask(number: int) -> bytes:
@@ -72,7 +72,7 @@ def pages(running: Product) -> dict[str, Callable[[int], bytes]]:
         return request("POST", "/api/voucher/redeem", headers=headers, body=urlencode(form).encode())
 
     for mac in GUESTS:
-        redeem.redeem(rt, card.code, redeem.Guest(cast.router.id, mac, "10.7.0.9"))
+        redeem.redeem(rt, cast.make_voucher(version=version).code, redeem.Guest(cast.router.id, mac, "10.7.0.9"))
     return {
         "/": page("/", prefix="06"),
         "/c/<code>": page(f"/c/{fresh.code}", prefix="06"),

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from bawaba.core.statement import Statement
+from bawaba.plans.rules import USED_TIME
 from bawaba.sessions import rules
 from bawaba.sessions.ending import LIVE
 from bawaba.vouchers import claiming
@@ -60,7 +61,7 @@ def of_device(db: Session, site_id: int, device: str, now: datetime) -> Standing
     if session is None:
         return None
     card = claiming.LOOK_BY_ID.first(db, id=session.voucher_id)
-    live = LIVE.all(db, voucher_id=card.id)
+    live = LIVE.all(db, voucher_id=card.id) if card.kind == USED_TIME else []  # who else spends of it now
     return Standing(session, card, rules.left_on(card, end_as_used(card, now), live, now))
 
 
