@@ -68,8 +68,8 @@ async def problems(settings: Settings, shaper: Shaper) -> list[str]:
     if not forwards("ipv4"):
         found.append("net.ipv4.ip_forward is 0: nothing is passed on to the internet")
     if not shaper.works:
-        off = "was switched off" if not settings.shaping else "is missing in this kernel (HTB)"
-        found.append(f"speed limits are not kept: shaping {off}")
+        why = shaper.complaint if settings.shaping else "shaping was switched off"
+        found.append(f"speed limits are not kept: {why}")
     if os.geteuid() != 0:
         found.append("the agent is not root")
     return found + await _rival_firewalls()

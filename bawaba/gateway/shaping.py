@@ -64,7 +64,7 @@ class Shaper:
         self.numbers = ClassNumbers()
         self.works = False
         self.fair = False  # whether fq_codel is there
-        self._complaint = ""
+        self.complaint = ""  # why it does not work
 
     async def start(self) -> None:
         """Put our queue on both sides, unless it is there already, and see what the kernel can do."""
@@ -77,11 +77,11 @@ class Shaper:
                     await kernel.shape([root])
         except KernelError as error:
             self.works = False
-            if str(error) != self._complaint:  # else it was said at the last try
-                self._complaint = str(error)
+            if str(error) != self.complaint:  # else it was said at the last try
+                self.complaint = str(error)
                 log.error("rates cannot be kept: %s", error)
             return
-        self.works, self._complaint = True, ""
+        self.works, self.complaint = True, ""
         self.fair = await self._has_fq_codel()
 
     async def stands(self) -> bool:

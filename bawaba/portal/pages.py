@@ -12,6 +12,7 @@ from flask import Response, render_template, request
 from markupsafe import Markup
 
 from bawaba.core.errors import Problem
+from bawaba.plans.words import plan_words
 from bawaba.portal import words
 from bawaba.portal.visit import Visit
 from bawaba.sessions.standing import Standing
@@ -109,6 +110,7 @@ def standing(here: Visit, now: Standing) -> Response:
         "until": words.until(here, ends) if ends is not None else "",
         "valid_until": words.until(here, card.over_at) if card.over_at not in (None, ends) else "",
         "used_bytes": card.bytes_up + card.bytes_down,
+        "bought": plan_words(card),
     }
     return page(here, "status", now=now, refresh_s=REFRESH_STATUS_S, refresh_to=here.link("/status"), **facts)
 

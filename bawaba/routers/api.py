@@ -10,7 +10,7 @@ from flask import request
 from bawaba.core.errors import field_fault
 from bawaba.routers import queries, service
 from bawaba.routers.schemas import DeviceIn, MoveIn, RouterChange, RouterIn, device_out, job_out, router_out
-from bawaba.sites.asked import asked_site
+from bawaba.sites.asked import asked_site, site_in_body
 from bawaba.web.guard import actor, requires, runtime
 from bawaba.web.input import body, row_id, takes
 from bawaba.web.paging import page_of, page_request
@@ -33,6 +33,7 @@ def list_routers() -> dict[str, Any]:
 @takes(RouterIn)
 def add_router() -> tuple[dict[str, Any], int]:
     """Add a router."""
+    site_in_body()
     return router_out(service.add_router(runtime(), actor(), body(RouterIn).model_dump())), 201
 
 
@@ -124,6 +125,7 @@ def list_devices() -> dict[str, Any]:
 @takes(DeviceIn)
 def set_device() -> tuple[str, int]:
     """Trust or block a device."""
+    site_in_body()
     wanted = body(DeviceIn)
     service.set_device(runtime(), actor(), wanted.site_id, wanted.mac, wanted.standing, wanted.note)
     return "", 204

@@ -57,12 +57,21 @@ class Links:
     def __init__(self, rt: Runtime) -> None:
         self._rt = rt
         self._links: dict[int, Link] = {}
+        self._looking = asyncio.Lock()
 
     async def link(self, router_id: int) -> Link:
         """The router's link; its facts are read again every 5 s, and a changed router gets a new connection."""
-        link = self._links.get(router_id)
-        if link is not None and time.monotonic() - link.read_at < FACTS_TTL_S:
+        if (link := self._fresh(router_id)) is not None:
             return link
+        async with self._looking:  # two at once would make two connections, and lose one
+            return self._fresh(router_id) or await self._look(router_id)
+
+    def _fresh(self, router_id: int) -> Link | None:
+        link = self._links.get(router_id)
+        return link if link is not None and time.monotonic() - link.read_at < FACTS_TTL_S else None
+
+    async def _look(self, router_id: int) -> Link:
+        link = self._links.get(router_id)
         row = await self._rt.read_async(_find, router_id)
         if row is None:
             await self.forget(router_id)

@@ -158,13 +158,13 @@ def test_the_status_page_tells_what_is_left_and_until_when(app, cast):
         assert facts in text and no_fact not in text
 
 
-def test_what_the_card_used_and_its_serial_are_told(rt, phone, cast):
+def test_what_was_bought_what_of_it_is_used_and_the_serial_are_told(rt, phone, cast):
     card = cast.make_voucher(quota_bytes=10 * MIB, card={"bytes_up": MIB, "bytes_down": MIB, "status": "used"})
     phone.open()
     page = phone.type(card.code)
 
     assert "Data left 8 MB" in page.text and "Data used 2 MB" in page.text
-    assert f"Card \u2066{card.serial}\u2069" in page.text
+    assert f"Card \u2066{card.serial}\u2069 · \u20683 hours from first use\u2069 · \u206810 MB\u2069" in page.text
 
 
 def test_logging_out_tells_when_time_runs_on_by_the_clock(phone, cast):

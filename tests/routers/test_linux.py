@@ -32,9 +32,9 @@ class Gateway:
         if up:
             blob = self.lab.folder / f"up-{up}"
             blob.write_bytes(bytes(up))
-            guest.curl(f"http://{INTERNET4}/", "-X", "POST", "--data-binary", f"@{blob}", timeout=3)
+            guest.curl(f"http://{INTERNET4}/", "-X", "POST", "--data-binary", f"@{blob}", timeout=1.5)
         if down:
-            guest.curl(f"http://{INTERNET4}/big/{down}", "-o", "/dev/null", timeout=3)
+            guest.curl(f"http://{INTERNET4}/big/{down}", "-o", "/dev/null", timeout=1.5)
 
     def reboot(self) -> None:
         self.lab.kill_agent()
@@ -110,7 +110,7 @@ class TestLinux(DriverContract):
 
         self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
         assert town.guests[0].is_online()
-        assert town.guests[0].curl(f"http://{PRIVATE4}/", timeout=3).refused
+        assert town.guests[0].curl(f"http://{PRIVATE4}/", timeout=1.5).refused
 
     def test_two_hundred_admits_at_once_all_hold(self, far_end, town):
         async def all_at_once(driver: Driver) -> None:

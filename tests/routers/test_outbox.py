@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from sqlalchemy import select
 
 from bawaba.core.config import Config
 from bawaba.monitoring import polling
 from bawaba.routers.drivers import fake
+from bawaba.routers.links import Link
 from bawaba.routers.models import Router, RouterJob
 from bawaba.routers.part import Routers
 from bawaba.routers.promises import Kind, promise
@@ -81,3 +84,13 @@ def test_a_poll_that_breaks_is_put_off_like_any_other(rt, cast, clock, monkeypat
     router = cast.row(Router, cast.router.id)
     assert router.status == "up"  # it did answer
     assert router.next_poll_at > clock.now()
+
+
+def test_two_questions_at_once_share_one_connection(rt, cast):
+    routers = rt.parts["routers"]
+
+    async def both() -> list[Link]:
+        return await asyncio.gather(*(routers.links.link(cast.router.id) for _ in range(5)))
+
+    first, *others = routers.loop.submit(both()).result(10)
+    assert all(link is first for link in others)

@@ -34,6 +34,14 @@ def test_a_device_is_forgotten_at_a_site_that_there_is(rt, cast, hana):
     assert hana.delete(path + str(cast.site.id)).status_code == 204
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [("POST", "/api/routers", {"name": ""}), ("PUT", "/api/devices", {"mac": "x"}), ("POST", "/api/plans", {})],
+)
+def test_a_site_that_is_not_there_is_said_before_anything_else(rt, cast, hana, method, path, body):
+    assert hana.ask(method, path, {"site_id": 999, **body}).status_code == 404
+
+
 def test_an_id_in_a_body_is_one_that_a_database_can_hold(rt, cast, hana):
     answer = hana.post("/api/plans", {"site_id": 2**63, "name": "x", "duration_seconds": 60, "price_minor": 1})
 
