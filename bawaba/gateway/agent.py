@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 GATHER_S = 0.003  # what arrives within this time goes to the kernel together
 TEND_S = 2.0
+CALLERS_WAITING = 1024  # connections that the kernel keeps for us until we get to them
 AT_ONCE = 64  # requests of one connection that are worked on; more wait in the socket
 VERSION = 1
 
@@ -43,7 +44,7 @@ class Agent:
         self.keeper = Keeper(settings)
         self._work: asyncio.Queue[Work] = asyncio.Queue()
         self._load = machine.Load()
-        self._connections: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()  # connections, and answers to what came on them
         self._verbs: dict[str, Callable[[dict[str, Any]], Awaitable[Answer]]] = {
             "apply": self._apply,
             "dump": self._dump,
@@ -55,39 +56,53 @@ class Agent:
         listener = open_socket(self.settings)
         try:
             await self.keeper.start()
-            server = await asyncio.start_unix_server(self._connection, sock=listener, limit=wire.MAX_REQUEST_BYTES)
+            server = await asyncio.start_unix_server(
+                self._connection, sock=listener, limit=wire.MAX_REQUEST_BYTES, backlog=CALLERS_WAITING
+            )
             tasks = [asyncio.create_task(self._worker()), asyncio.create_task(self._tend())]
             log.info("serving %s", self.settings.socket)
             ready()
             await _first_of(stopped, tasks)
             server.close()
-            for task in [*tasks, *self._connections]:
+            tasks += self._serving
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *self._connections, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         finally:
             listener.close()
             self.settings.socket.unlink(missing_ok=True)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one caller until it has gone and everything is answered, or until the agent stops."""
         task = asyncio.current_task()
         assert task is not None
-        self._connections.add(task)
-        room, answering = asyncio.Semaphore(AT_ONCE), set[asyncio.Task[None]]()
+        self._serving.add(task)
+        answering: set[asyncio.Task[None]] = set()
+        try:
+            await self._take_requests(reader, writer, answering)
+            if answering:
+                await asyncio.wait(answering)
+        except asyncio.CancelledError:
+            log.debug("stopped while a caller was connected")
+        finally:
+            self._serving.discard(task)
+            writer.close()
+
+    async def _take_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answering: set[asyncio.Task[None]]
+    ) -> None:
+        room = asyncio.Semaphore(AT_ONCE)
         try:
             while line := await _line(reader):
                 await room.acquire()
                 answer = asyncio.create_task(self._respond(line, writer))
-                answering.add(answer)
-                answer.add_done_callback(answering.discard)
+                for those in (answering, self._serving):
+                    those.add(answer)
+                    answer.add_done_callback(those.discard)
                 answer.add_done_callback(lambda _: room.release())
         except (BadValue, ConnectionError) as error:
             with contextlib.suppress(ConnectionError):
                 await _send(writer, {"id": None, **refusal("bad_value", str(error))})
-        finally:
-            self._connections.discard(task)
-            if answering:
-                await asyncio.wait(answering)
-            writer.close()
 
     async def _respond(self, line: bytes, writer: asyncio.StreamWriter) -> None:
         number: object = None
@@ -212,7 +227,7 @@ def open_socket(settings: Settings) -> socket.socket:
         os.umask(mask)
     os.chown(path, *_owners(settings))
     path.chmod(0o660)
-    listener.listen(64)
+    listener.listen(CALLERS_WAITING)
     listener.setblocking(False)
     return listener
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ AGENT_UNIT = "etc/systemd/system/bawaba-gateway.service"
 DNS_UNIT = "etc/systemd/system/bawaba-dnsmasq.service"
 UNDO = "undo.json"
 UNITS = ("bawaba-gateway.service", "bawaba-dnsmasq.service")
+_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")  # nothing that dnsmasq reads as more options
+_GROUP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}")
 FORWARDING = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 
 
@@ -54,14 +57,16 @@ class Wanted:
             interface = ipaddress.IPv4Interface(self.lan_address)
             if interface.network.num_addresses < 8 or interface.ip in (interface.network[0], interface.network[-1]):
                 faults.append(f"{self.lan_address} leaves no room for guests")
-            if self.lan6 and ipaddress.IPv6Interface(self.lan6).network.prefixlen != 64:
+            if self.lan6 and ("%" in self.lan6 or ipaddress.IPv6Interface(self.lan6).network.prefixlen != 64):
                 faults.append(f"{self.lan6} is not an address in a /64: phones configure themselves in no other")
         except ValueError as error:
             faults.append(str(error))
         hosts = [*self.garden_hosts, self.local_name]
         faults += [f"{host!r} is not a host name" for host in hosts if not _is_host(host)]
-        if self.portal_url and urlsplit(self.portal_url).scheme not in ("http", "https"):
-            faults.append("the portal's URL begins with http:// or https://")
+        if self.portal_url and not _URL.fullmatch(self.portal_url):
+            faults.append("the portal's URL is http:// or https://, a host, and no more than a port and a path")
+        if self.group and not _GROUP.fullmatch(self.group):
+            faults.append(f"{self.group!r} is not the name of a group")
         if faults:
             raise BadSettings("; ".join(faults))
         self.agent()

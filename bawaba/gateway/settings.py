@@ -72,6 +72,8 @@ def _is_ipv4(text: str) -> bool:
 
 
 def _is_network(text: str, version: int) -> bool:
+    if "%" in text:  # a scope, which could be any text
+        return False
     try:
         return ipaddress.ip_network(text).version == version
     except ValueError:

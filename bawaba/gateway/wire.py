@@ -159,6 +159,16 @@ def ip_address(value: object) -> str:
         raise BadValue("not an IP address") from error
 
 
+def ip_network(value: object) -> str:
+    """An IPv4 or IPv6 network in its one right spelling. What follows a `%` (a scope) could be any text."""
+    if not isinstance(value, str) or "%" in value:
+        raise BadValue("not an address or a CIDR network")
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise BadValue("not an address or a CIDR network") from error
+
+
 def _admit(fields: dict[str, Any]) -> Admit:
     return Admit(
         mark=session_mark(fields.pop("mark", None)),
@@ -193,16 +203,15 @@ def _garden(fields: dict[str, Any]) -> Garden:
 
 def _opening(value: object) -> Opening:
     fields = _object(value)
-    try:
-        network = ipaddress.ip_network(str(fields.get("network", "")))
-    except ValueError as error:
-        raise BadValue("network is an address or a CIDR network") from error
-    protocol = fields.get("protocol", "tcp")
+    network = ip_network(fields.pop("network", None))
+    protocol = fields.pop("protocol", "tcp")
     if protocol not in ("tcp", "udp"):
         raise BadValue("protocol is tcp or udp")
-    first = _whole("first_port", fields.get("first_port"), 1, 65535)
-    last = _whole("last_port", fields.get("last_port", first), first, 65535)
-    return Opening(str(network), protocol, first, last)
+    first = _whole("first_port", fields.pop("first_port", None), 1, 65535)
+    last = _whole("last_port", fields.pop("last_port", first), first, 65535)
+    if fields:
+        raise BadValue(f"an entry has no {', '.join(sorted(map(str, fields)))[:80]}")
+    return Opening(network, protocol, first, last)
 
 
 def _sync(fields: dict[str, Any]) -> Sync:

@@ -1,7 +1,8 @@
 """The promises that every router keeps, whoever made it. A driver's test inherits them all.
 
-A subclass gives `far_end`: an object with `connection`, `driver()` (a new driver to it), `move(mac, up, down)` (so many
-bytes by that device, as far as they get through), `reboot()` and `vanish()` (nobody is there any more).
+A subclass gives `far_end`: an object with `driver(install)` (a new driver to it, of this installation or another),
+`move(mac, up, down)` (so many bytes by that device, as far as they get through), `reboot()` and `vanish()` (nobody is
+there any more).
 """
 
 from __future__ import annotations
@@ -38,6 +39,14 @@ def grant(number: int = 1, rev: int = 1, **limits: Any) -> Grant:
 
 async def _admit(driver: RouterDriver, number: int, rev: int, device: Client) -> object:
     return await driver.admit(grant(number, rev), device)
+
+
+async def _ask(make: Callable[[], RouterDriver], verb: str) -> Any:
+    driver = make()
+    try:
+        return await getattr(driver, verb)()
+    finally:
+        await driver.close()
 
 
 class DriverContract:
@@ -134,6 +143,26 @@ class DriverContract:
             self.run(far_end, partial(_admit, number=number, rev=1, device=device))
         self.run(far_end, lambda driver: driver.kick(self.devices[0]))
         assert list(self.online(far_end)) == ["session:2"]
+
+    def test_kicking_an_older_session_leaves_the_one_that_the_device_has_now(self, far_end):
+        older = self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        self.run(far_end, lambda driver: driver.admit(grant(2), self.devices[0]))
+        self.run(far_end, lambda driver: driver.kick(older))
+        assert list(self.online(far_end)) == ["session:2"]
+
+    def test_another_installation_sees_a_stranger_and_owns_nothing(self, far_end):
+        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+        other = partial(far_end.driver, "another8")
+        assert [session.key for session in asyncio.run(_ask(other, "sessions"))] == [None]
+        if Cap.OWNED_LIST in far_end.driver().caps:
+            assert asyncio.run(_ask(other, "owned")) == []
+
+    def test_it_says_which_device_has_an_address(self, far_end):
+        if Cap.LOCATE in far_end.driver().caps:
+            self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
+            far_end.move(self.devices[0].mac, 0, KIB)
+            found = self.run(far_end, lambda driver: driver.locate(ip=self.devices[0].ip))
+            assert found.mac == self.devices[0].mac
 
     def test_dropping_what_is_not_there_is_no_error(self, far_end):
         self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))

@@ -21,10 +21,10 @@ class Memory:
         fake.reset()
         self.clock = ManualClock()
         self.box = fake.box(1, self.clock)
-        self.connection = Connection(1, "memory", None, None, None, options, "install8")
+        self.options = options
 
-    def driver(self) -> fake.Driver:
-        return fake.Driver(self.connection)
+    def driver(self, install: str = "install8") -> fake.Driver:
+        return fake.Driver(Connection(1, "memory", None, None, None, self.options, install))
 
     def move(self, mac, up, down) -> None:
         self.box.move_traffic(mac, up, down)
@@ -43,12 +43,6 @@ class TestFake(DriverContract):
     def far_end(self):
         yield Memory()
         fake.reset()
-
-    def test_another_installations_sessions_are_strangers(self, far_end):
-        self.run(far_end, lambda driver: driver.admit(grant(1), self.devices[0]))
-        other = fake.Driver(Connection(1, "memory", None, None, None, {}, "another8"))
-        assert [session.key for session in asyncio.run(other.sessions())] == [None]
-        assert asyncio.run(other.owned()) == []
 
     def test_a_card_that_lies_on_it_serves_guests_alone_until_its_time_is_over(self, far_end):
         card = Grant("card:5", 1, "123456789012", "123456789012", Limits(uptime_s=600))
@@ -77,6 +71,23 @@ def test_it_fails_only_at_the_verbs_that_are_named():
     assert asyncio.run(driver.sessions()) == []
     with pytest.raises(RouterUnreachable):
         asyncio.run(driver.admit(grant(1), Client(PHONE)))
+
+
+def test_a_write_whose_answer_is_lost_is_done_and_says_that_it_may_be():
+    memory = Memory(fail="lost_answer", fail_verbs=["admit"])
+    with pytest.raises(RouterUnreachable) as lost:
+        asyncio.run(memory.driver().admit(grant(1), Client(PHONE)))
+    assert not lost.value.outcome_known
+    assert [session.key for session in asyncio.run(memory.driver().sessions())] == ["session:1"]
+
+
+def test_a_router_that_was_broken_can_be_mended():
+    memory = Memory()
+    memory.vanish()
+    with pytest.raises(RouterUnreachable):
+        asyncio.run(memory.driver().health())
+    memory.box.mend()
+    assert asyncio.run(memory.driver().health()).sessions == 0
 
 
 def test_slow_answers_late():

@@ -6,9 +6,10 @@ The router's address is the path of that socket. A session's mark in the kernel 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -59,9 +60,10 @@ class Driver(RouterDriver):
 
     async def probe(self) -> Info:
         health = await self._socket.ask("health", CALL_S)
-        abilities: Mapping[str, Any] = health["abilities"]
-        board = f"Linux {abilities['kernel']}, {abilities['nft']}"
-        return Info(str(health["agent"]), board, skew_s=0.0, notes=tuple(health["problems"]))
+        with _understood():
+            abilities: Mapping[str, Any] = health["abilities"]
+            board = f"Linux {abilities['kernel']}, {abilities['nft']}"
+            return Info(str(health["agent"]), board, skew_s=0.0, notes=tuple(health["problems"]))
 
     async def drop(self, keys: Sequence[str]) -> list[Result]:
         marks = [mark_of(key) for key in keys]
@@ -70,7 +72,8 @@ class Driver(RouterDriver):
 
     async def admit(self, grant: Grant, client: Client) -> RouterSession:
         answer = _checked((await self._apply([self._admission(grant, client)], CALL_S))[0])
-        return self._session(answer["session"], client)
+        with _understood():
+            return self._session(answer["session"], client)
 
     async def kick(self, session: RouterSession | Client) -> RouterSession | None:
         client = session if isinstance(session, Client) else session.client
@@ -79,31 +82,37 @@ class Driver(RouterDriver):
             raise RouterRejected("a device is named by its MAC or its session", Reason.UNKNOWN_CLIENT)
         removal = wire.Remove(mark=mark) if mark is not None else wire.Remove(mac=_mac(client))
         answer = _checked((await self._apply([removal], CALL_S))[0])
-        return self._session(answer["session"], client) if answer["session"] else None
+        with _understood():
+            return self._session(answer["session"], client) if answer["session"] else None
 
     async def sessions(self) -> list[RouterSession]:
         dump = await self._socket.ask("dump", LIST_S)
-        return [self._session(session) for session in dump["sessions"]]
+        with _understood():
+            return [self._session(session) for session in dump["sessions"]]
 
     async def owned(self) -> list[Owned]:
         dump = await self._socket.ask("dump", LIST_S, addresses=False, tell=False)
         mine = self.connection.install
-        return [self._owned(session) for session in dump["sessions"] if session["owner"] == mine]
+        with _understood():
+            return [self._owned(session) for session in dump["sessions"] if session["owner"] == mine]
 
     async def health(self) -> Health:
         health = await self._socket.ask("health", CALL_S)
-        return Health(
-            uptime_s=health["uptime_s"],
-            cpu_percent=health["cpu_percent"],
-            memory_percent=health["memory_percent"],
-            sessions=health["sessions"],
-            boot=health["boot"],
-        )
+        with _understood():
+            return Health(
+                uptime_s=health["uptime_s"],
+                cpu_percent=health["cpu_percent"],
+                memory_percent=health["memory_percent"],
+                sessions=health["sessions"],
+                boot=health["boot"],
+            )
 
     async def locate(self, *, ip: str | None = None, mac: str | None = None) -> Client | None:
         wanted = {"ip": ip} if ip is not None else {"mac": mac}
-        found = (await self._socket.ask("dump", CALL_S, locate=wanted))["client"]
-        return Client(found["mac"], found["ip4"], tuple(found["ip6"])) if found else None
+        answer = await self._socket.ask("dump", CALL_S, locate=wanted)
+        with _understood():
+            found = answer["client"]
+            return Client(found["mac"], found["ip4"], tuple(found["ip6"])) if found else None
 
     async def set_devices(self, trusted: Sequence[str], blocked: Sequence[str]) -> None:
         _checked((await self._apply([wire.Devices(tuple(trusted), tuple(blocked))], CALL_S))[0])
@@ -112,9 +121,10 @@ class Driver(RouterDriver):
         """Make our sessions exactly these; those that had to go are returned with their last counters."""
         sessions = tuple(self._admission(grant, client) for grant, client in wanted)
         answer = _checked((await self._apply([wire.Sync(self.connection.install, sessions)], BULK_S))[0])
-        for failure in answer["failed"]:
-            _checked(failure)
-        return [self._session(session) for session in answer["removed"]]
+        with _understood():
+            for failure in answer["failed"]:
+                _checked(failure)
+            return [self._session(session) for session in answer["removed"]]
 
     async def close(self) -> None:
         await self._socket.close()
@@ -123,9 +133,11 @@ class Driver(RouterDriver):
         if not operations:
             return []
         messages = [wire.message(operation) for operation in operations]
-        results = (await self._socket.ask("apply", deadline_s, ops=messages))["results"]
+        results = (await self._socket.ask("apply", deadline_s, ops=messages)).get("results")
         if not isinstance(results, list) or len(results) != len(operations):
             raise RouterProtocolError("the agent answered another number of operations", outcome_known=False)
+        if not all(isinstance(result, dict) for result in results):
+            raise RouterProtocolError("the agent answered in no known form", outcome_known=False)
         return results
 
     def _admission(self, grant: Grant, client: Client) -> wire.Admit:
@@ -248,7 +260,8 @@ class AgentSocket:
         try:
             while line := await reader.readline():
                 message = wire.decode(line)
-                answer = talk.waiting.get(message.pop("id") or 0)
+                number = message.pop("id")
+                answer = talk.waiting.get(number) if isinstance(number, int) else None
                 if answer is not None and not answer.done():
                     answer.set_result(message)
         except (ValueError, KeyError) as error:
@@ -267,6 +280,15 @@ class AgentSocket:
         for answer in talk.waiting.values():
             if not answer.done():
                 answer.set_exception(reason)
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """While an answer is read: one that lacks a part, as from an agent of another version, makes no sense."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RouterProtocolError(f"the agent's answer makes no sense: {error!r}", outcome_known=False) from error
 
 
 def mark_of(key: str) -> int | None:
@@ -294,6 +316,7 @@ def _dropped(key: str, answer: dict[str, Any] | None) -> Result:
     if answer is None:
         return Result(key, ok=True)
     try:
-        return Result(key, ok=True, changed=_checked(answer)["session"] is not None)
-    except RouterRejected as error:
+        with _understood():
+            return Result(key, ok=True, changed=_checked(answer)["session"] is not None)
+    except (RouterRejected, RouterProtocolError) as error:
         return Result(key, ok=False, error=error)
