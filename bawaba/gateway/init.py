@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bawaba.gateway.ruleset import TABLE
+from bawaba.gateway.ruleset import DOWN_HANDLE, TABLE, UP_HANDLE
 from bawaba.gateway.settings import DEFAULT_SOCKET, DEFAULT_STATE, BadSettings, Settings, is_interface
 
 DNSMASQ = "etc/bawaba/dnsmasq.conf"
@@ -111,7 +111,7 @@ def differences(new: dict[str, str], root: Path) -> str:
     for name, text in new.items():
         before = _read(root / name)
         shown += difflib.unified_diff(
-            (before or "").splitlines(keepends=True),
+            (before or "").encode(errors="replace").decode().splitlines(keepends=True),
             text.splitlines(keepends=True),
             f"/{name}" if before is not None else "(no such file)",
             f"/{name}",
@@ -124,6 +124,7 @@ def apply(wanted: Wanted, root: Path, state: Path = DEFAULT_STATE) -> None:
     new, kept = files(wanted), _kept(root, state)
     kept.setdefault("files", {})
     kept.setdefault("sysctl", {name: _sysctl(name) for name in FORWARDING})
+    kept.setdefault("queues", {}).update({wanted.lan: DOWN_HANDLE, wanted.wan: UP_HANDLE})
     for name in new:
         kept["files"].setdefault(name, _read(root / name))
     _write(root / state.relative_to("/") / UNDO, json.dumps(kept, indent=1))
@@ -151,6 +152,10 @@ def undo(root: Path, state: Path = DEFAULT_STATE) -> list[str]:
     if root == Path("/"):
         _run([["sysctl", "-q", "-w", f"{name}={value}"] for name, value in kept["sysctl"].items() if value], must=False)
         _run([["nft", "delete", "table", *TABLE.split()]], must=False)
+        queues = kept.get("queues", {}).items()
+        _run(
+            [["tc", "qdisc", "del", "dev", device, "root", "handle", f"{ours}:"] for device, ours in queues], must=False
+        )
         if _has_systemd():
             _run([["systemctl", "daemon-reload"]], must=False)
     (root / state.relative_to("/") / UNDO).unlink()
@@ -282,15 +287,16 @@ def _kept(root: Path, state: Path) -> dict[str, dict[str, str | None]]:
 
 
 def _read(path: Path) -> str | None:
+    """The file to the byte: what is no UTF-8 is kept as surrogates."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode(errors="surrogateescape")
     except FileNotFoundError:
         return None
 
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    path.write_bytes(text.encode(errors="surrogateescape"))
 
 
 def _sysctl(name: str) -> str | None:
