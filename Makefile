@@ -18,7 +18,7 @@ help:
 	@echo "make fix     mend what can be mended by itself"
 	@echo "make bench   measure against the budgets (make bench only=NAME: one of benchmarks/)"
 	@echo "make soak    the tests that take long"
-	@echo "make lock    choose the newest versions again"
+	@echo "make lock    write down what pyproject.toml names (make lock upgrade=1: the newest of everything)"
 	@echo "make clean   throw away all that can be made again (never .data)"
 
 setup: $(VENV)/dev.stamp
@@ -53,8 +53,8 @@ soak: packages $(VENV)/dev.stamp
 	@$(BIN)/pytest -m soak
 
 lock: $(VENV)/dev.stamp
-	$(LOCK) --upgrade --output-file requirements.lock
-	$(LOCK) --upgrade --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(LOCK) $(if $(upgrade),--upgrade) --output-file requirements.lock
+	$(LOCK) $(if $(upgrade),--upgrade) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:
 	rm -rf $(VENV) .cache dist
