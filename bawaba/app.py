@@ -19,10 +19,11 @@ from bawaba.monitoring import web as monitoring_pages
 from bawaba.plans import api as plans_api
 from bawaba.plans import web as plans_pages
 from bawaba.portal import api as portal_api
-from bawaba.portal import captive
+from bawaba.portal import captive, hotspot
 from bawaba.portal import web as portal_web
 from bawaba.routers import api as routers_api
 from bawaba.routers import web as routers_pages
+from bawaba.routers.setup import web as router_setup_pages
 from bawaba.sessions import api as sessions_api
 from bawaba.sessions import card_page
 from bawaba.sessions import web as sessions_pages
@@ -50,11 +51,13 @@ BLUEPRINTS = [
     sites_pages.bp,
     plans_pages.bp,
     routers_pages.bp,
+    router_setup_pages.bp,
     vouchers_pages.bp,
     card_page.bp,
     sessions_pages.bp,
     portal_api.bp,
     portal_web.bp,
+    hotspot.bp,
 ]
 
 
