@@ -229,6 +229,11 @@ class RouterDriver:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
+    @classmethod
+    def completed(cls, facts: dict[str, Any], *, new: bool) -> dict[str, Any]:
+        """The facts of a router as they are kept, when it is new or some are changed. Raises `Invalid`."""
+        return facts
+
     async def probe(self) -> Info:
         """Say what this gateway is; raises `RouterAuthFailed` where we may not work on it."""
         raise Unsupported(f"{self.vendor} cannot be probed")

@@ -30,7 +30,7 @@ TEST_DEADLINE_S = 8.0
 
 def add_router(rt: Runtime, actor: Actor, facts: dict[str, Any]) -> Router:
     """Add a router to a site. It gets the site's device lists at once."""
-    driver_class(facts["driver"])
+    facts = driver_class(facts["driver"]).completed(facts, new=True)
     router = rt.transact(_add, rt, actor, facts, rt.clock.now())
     directory(rt).forget()
     part(rt).wake(new_router=True)
@@ -74,6 +74,7 @@ def change_router(rt: Runtime, actor: Actor, router_id: int, changes: dict[str, 
 
 def _change(db: Session, rt: Runtime, actor: Actor, router_id: int, changes: dict[str, Any], now: datetime) -> Router:
     router = queries.get_router(db, actor, router_id)
+    changes = driver_class(changes.get("driver", router.driver)).completed(dict(changes), new=False)
     if "name" in changes:
         changes["name"] = _free_name(db, router.site_id, changes["name"], router.id)
     if "password" in changes:
