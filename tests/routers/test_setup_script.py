@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ def facts(**more: object) -> Facts:
     return Facts(**(base | more))  # type: ignore[arg-type]
 
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "a hotspot that is there": {},
     "a new hotspot": {"server": None, "interface": "bridge-guests"},
     "cards on the router": {"router_held": True},
