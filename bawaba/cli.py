@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -140,20 +141,54 @@ def router() -> None:
 
 @router.command("add")
 @click.argument("name")
-@click.option("--driver", required=True, help="linux, fake, …")
-@click.option("--address", required=True, help="linux: the agent's socket, like /run/bawaba/gateway.sock.")
-@click.option("--lan4", help="The guests' IPv4 network, like 10.77.0.0/24.")
-@click.option("--lan6", help="The guests' IPv6 network.")
+@click.option("--driver", required=True, help="The make: linux, fake, …")
+@click.option("--address", default="", help="linux: the agent's socket, like /run/bawaba/gateway.sock.")
+@click.option("--port", type=click.IntRange(1, 65535))
+@click.option("--username", help="The password is asked for, or read from standard input.")
+@click.option("--lan4", default="", help="The guests' IPv4 networks, like 10.77.0.0/24.")
+@click.option("--lan6", default="", help="The guests' IPv6 networks.")
+@click.option(
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="More of the make; VALUE may be @FILE.",
+)
 @click.option("--site", "site_id", type=int)
-def router_add(name: str, driver: str, address: str, lan4: str | None, lan6: str | None, site_id: int | None) -> None:
+def router_add(name: str, driver: str, options: tuple[str, ...], lan4: str, lan6: str, **way: Any) -> None:
     """Add a router to a site."""
     from bawaba.core.actor import SYSTEM
     from bawaba.routers import service
+    from bawaba.routers.links import driver_class
+    from bawaba.routers.schemas import RouterIn
+    from bawaba.web.input import parse
 
-    options = {key: value for key, value in (("lan4", lan4), ("lan6", lan6)) if value}
-    facts = {"name": name, "driver": driver, "address": address, "options": options, "site_id": site_id}
     with _runtime() as rt:
-        click.echo(f"router {service.add_router(rt, SYSTEM, facts).id}: {name}")
+        if driver_class(driver).needs.password:
+            way["password"] = _asked_password()
+        told = {"lan4": lan4, "lan6": lan6} | dict(map(_named_value, options))
+        wanted = parse(RouterIn, {"name": name, "driver": driver, **way, "options": told})
+        click.echo(f"router {service.add_router(rt, SYSTEM, wanted.model_dump()).id}: {name}")
+
+
+def _asked_password() -> str:
+    """A password that stands in no list of processes."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, err=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _named_value(text: str) -> tuple[str, str]:
+    """The two halves of NAME=VALUE; the value of a file where it is @FILE."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text} is not NAME=VALUE", param_hint="--option")
+    if not value.startswith("@"):
+        return name, value
+    try:
+        return name, Path(value[1:]).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{value[1:]} can't be read: {error}", param_hint="--option") from error
 
 
 @router.command("test")

@@ -1,4 +1,4 @@
-"""Check that docs/ names every setting, command and event of the product, and no setting that does not exist."""
+"""Check that docs/ names every setting, command, event and router option of the product, and no setting too many."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ import click
 import bawaba
 from bawaba.core.config import PREFIX, Config
 from bawaba.core.events import Event
+from bawaba.routers.links import driver_class, known_drivers
+from bawaba.routers.options import options_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 MORE_SETTINGS = frozenset({"BAWABA_CONFIG"})  # says where settings are, so it is not one of Config's own fields
@@ -28,6 +30,7 @@ def main() -> int:
         *unnamed(settings, "settings.md"),
         *unnamed(command_names(), "commands.md"),
         *unnamed(event_names(), "events.md"),
+        *(fault for make in known_drivers() for fault in unnamed(option_names(make), f"routers/{make}.md")),
         *(f"docs/settings.md has a row for {name}, which is no setting" for name in rows() - settings),
     ]
     for fault in sorted(faults):
@@ -63,6 +66,11 @@ def _leaves(command: click.Command, name: str) -> Iterator[str]:
     for word, below in command.commands.items():
         if not below.hidden:
             yield from _leaves(below, f"{name} {word}")
+
+
+def option_names(make: str) -> list[str]:
+    """The options of a make of router."""
+    return [option.name for option in options_of(driver_class(make).Options)]
 
 
 def event_names() -> list[str]:

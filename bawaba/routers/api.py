@@ -7,6 +7,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import request
 
+from bawaba.accounts.idempotency import idempotent, once
 from bawaba.core.errors import field_fault
 from bawaba.routers import queries, service
 from bawaba.routers.schemas import DeviceIn, MoveIn, RouterChange, RouterIn, device_out, job_out, router_out
@@ -28,20 +29,25 @@ def list_routers() -> dict[str, Any]:
     return page_of(rows, page, lambda row: row.id).answer(router_out)
 
 
+def _show(router_id: int) -> dict[str, Any]:
+    return router_out(runtime().read(queries.get_router, actor(), router_id))
+
+
 @bp.post("/api/routers")
 @requires("routers:write")
 @takes(RouterIn)
+@idempotent(again=_show)
 def add_router() -> tuple[dict[str, Any], int]:
     """Add a router."""
     site_in_body()
-    return router_out(service.add_router(runtime(), actor(), body(RouterIn).model_dump())), 201
+    return router_out(service.add_router(runtime(), actor(), body(RouterIn).model_dump(), once())), 201
 
 
 @bp.get("/api/routers/<int:router_id>")
 @requires("routers:read")
 def get_router(router_id: int) -> dict[str, Any]:
     """One router."""
-    return router_out(runtime().read(queries.get_router, actor(), router_id))
+    return _show(router_id)
 
 
 @bp.patch("/api/routers/<int:router_id>")

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.runtime import Runtime
 from bawaba.routers.models import Router
+from bawaba.routers.options import Network, guest_networks
 
 TTL_S = 2.0  # a router added by another process is known after so long
 ROUTERS_MOST = 5000
 PART = "router_directory"
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,4 @@ def _all(db: Session) -> Sequence[Router]:
 
 
 def _entry(router: Router) -> Entry:
-    named = (router.options.get("lan4"), router.options.get("lan6"))
-    networks = tuple(network for text in named if text and (network := _network(str(text))) is not None)
-    return Entry(router.id, router.site_id, router.name, router.driver, networks)
-
-
-def _network(text: str) -> Network | None:
-    try:
-        return ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
+    return Entry(router.id, router.site_id, router.name, router.driver, guest_networks(router.options))

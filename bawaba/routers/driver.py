@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
+from bawaba.routers.options import Needs, RouterOptions
+
 
 class Cap(enum.Flag):
     """What a gateway can do; a verb whose flag is missing raises `Unsupported` without any I/O."""
@@ -209,14 +211,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """All that a driver is told about its router."""
+    """All that a driver is told about its router. `port` is None where the owner named none."""
 
     router_id: int
     address: str
     port: int | None
     username: str | None
     password: str | None = field(repr=False)
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)  # those of the driver's `Options` that are set, secrets opened
     install: str  # eight characters that name this installation in ownership tags
 
 
@@ -225,14 +227,11 @@ class RouterDriver:
 
     vendor: ClassVar[str] = ""
     caps: ClassVar[Cap] = Cap.NONE
+    needs: ClassVar[Needs] = Needs()
+    Options: ClassVar[type[RouterOptions]] = RouterOptions
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-
-    @classmethod
-    def completed(cls, facts: dict[str, Any], *, new: bool) -> dict[str, Any]:
-        """The facts of a router as they are kept, when it is new or some are changed. Raises `Invalid`."""
-        return facts
 
     async def probe(self) -> Info:
         """Say what this gateway is; raises `RouterAuthFailed` where we may not work on it."""

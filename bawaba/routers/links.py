@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bawaba.core.runtime import Runtime
-from bawaba.routers import drivers
-from bawaba.routers.driver import Connection, RouterDriver, RouterUnreachable
+from bawaba.routers import drivers, told
+from bawaba.routers.driver import Connection, Reason, RouterDriver, RouterRejected, RouterUnreachable
 from bawaba.routers.errors import RouterNotFound, UnknownDriver
 from bawaba.routers.models import Router
 
@@ -79,20 +80,21 @@ class Links:
         connection = self.connection_of(row)
         if link is None or link.connection != connection or link.driver_name != row.driver:
             await self.forget(router_id)
-            driver = driver_class(row.driver)(connection)
+            driver = _driver(row.driver, connection)
             link = Link(connection, row.driver, row.site_id, row.failover_group, driver, time.monotonic())
             self._links[router_id] = link
         link.failover_group, link.read_at = row.failover_group, time.monotonic()
         return link
 
     def connection_of(self, row: Router) -> Connection:
-        """What a driver is told, with the password opened."""
+        """What a driver is told, with the password and the secret options opened."""
         password = None
         if row.password_sealed is not None:
             password = self._rt.keyring.decrypt(row.password_sealed, b"router password").decode()
-        return Connection(
-            row.id, row.address, row.port, row.username, password, row.options, self._rt.keyring.fingerprint[:8]
-        )
+        secrets = told.unseal(self._rt.keyring, row.secrets_sealed)
+        options = told.for_driver(driver_class(row.driver), row.options, secrets)
+        install = self._rt.keyring.fingerprint[:8]
+        return Connection(row.id, row.address, row.port, row.username, password, options, install)
 
     async def ask(self, router_id: int, verb: str, *args: Any, deadline_s: float | None = None, **kwargs: Any) -> Any:
         """Ask a driver's verb. Ends by the deadline (then the connection is let go, for a late answer would answer
@@ -117,6 +119,15 @@ class Links:
         """Close them all."""
         for router_id in list(self._links):
             await self.forget(router_id)
+
+
+def _driver(name: str, connection: Connection) -> RouterDriver:
+    """The driver of a router. Raises `RouterRejected` where its options do not fit what the make asks for today."""
+    try:
+        return driver_class(name)(connection)
+    except ValidationError as error:
+        named = ", ".join(str(fault["loc"][0]) for fault in error.errors() if fault["loc"])
+        raise RouterRejected(f"its options do not fit: {named}", Reason.BAD_VALUE) from None
 
 
 def _find(db: Session, router_id: int) -> Router | None:

@@ -26,6 +26,7 @@ class Router(Base):
     username: Mapped[str | None] = mapped_column(String(120))
     password_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     options: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    secrets_sealed: Mapped[dict[str, str] | None] = mapped_column(JSON)  # secret options by name, see `told`
     failover_group: Mapped[str | None] = mapped_column(String(40))
     status: Mapped[str] = mapped_column(String(16), default="up")
     error_code: Mapped[str | None] = mapped_column(String(40))

@@ -10,17 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from bawaba.core.errors import Problem, field_fault
+from pydantic import Field
+
 from bawaba.routers.driver import Limits
+from bawaba.routers.options import Networks, RouterOptions, in_words
 
-MAKES = ("mikrotik", "chilli", "aruba", "cisco", "omada", "unifi", "standard")
+MAKES_IN_WORDS = {
+    "mikrotik": "MikroTik",
+    "chilli": "CoovaChilli",
+    "aruba": "Aruba",
+    "cisco": "Cisco",
+    "omada": "Omada",
+    "unifi": "UniFi",
+    "standard": "Another (standard attributes)",
+}
+MAKES = tuple(MAKES_IN_WORDS)
 COUNTS_BYTES = frozenset({"mikrotik", "chilli"})  # the others have no attribute for a quota: we end the session
 COUNTS_FROM_START = frozenset({"chilli"})  # a changed limit is compared with all that the session has used
 WORD = 2**32
 LONGEST_S = 21_474_720  # RouterOS takes no longer Session-Timeout; who reaches it signs in again
 LEAST_INTERIM_S = 60  # RFC 2869, 5.16
+LONGEST_INTERIM_S = 3600
 SECRET_LEAST = 22
 Attributes = dict[str, int | str]
 
@@ -63,35 +75,46 @@ class Used:
     down: int = 0
 
 
-@dataclass(frozen=True)
-class NasOptions:
+class NasOptions(RouterOptions):
     """The options of a router with the driver `radius`."""
 
-    make: str = "standard"
-    interim_s: int = LEAST_INTERIM_S
-    mac_auth: bool = False  # the NAS may send a device's MAC as its user name
-    message_authenticator: bool = True  # packets without it are dropped (CVE-2024-3596)
-    networks: tuple[str, ...] = ()  # where its packets come from, when that is not its address
+    nas: Literal["mikrotik", "chilli", "aruba", "cisco", "omada", "unifi", "standard"] = Field(
+        "standard",
+        title="Make of the gateway",
+        description="Decides which limits it is told, and in which attributes.",
+        json_schema_extra=in_words(MAKES_IN_WORDS),
+    )
+    interim_seconds: int = Field(
+        LEAST_INTERIM_S, title="Tells counters every (seconds)", ge=LEAST_INTERIM_S, le=LONGEST_INTERIM_S
+    )
+    mac_auth: bool = Field(
+        False, title="Devices by their MAC", description="It may send a device's MAC as its user name."
+    )
+    message_authenticator: bool = Field(
+        True,
+        title="Signed packets only",
+        description="Packets without Message-Authenticator are dropped: others could forge them (CVE-2024-3596).",
+    )
+    networks: Networks = Field(
+        (),
+        title="Its packets come from",
+        description="Networks, where that is not its address.",
+    )
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> NasOptions:
-        """Read a router's options. Raises `Invalid` for what cannot be."""
-        make = options.get("nas", cls.make)
-        if make not in MAKES:
-            raise _fault(f"nas must be one of {', '.join(MAKES)}")
-        interim_s = options.get("interim_seconds", cls.interim_s)
-        if not isinstance(interim_s, int) or not LEAST_INTERIM_S <= interim_s <= 3600:
-            raise _fault(f"interim_seconds must be {LEAST_INTERIM_S} to 3600")
-        switches = {name: options.get(name, getattr(cls, name)) for name in ("mac_auth", "message_authenticator")}
-        for name, value in switches.items():
-            if not isinstance(value, bool):
-                raise _fault(f"{name} must be true or false")
-        networks = options.get("networks", ())
-        return cls(make, interim_s, **switches, networks=(networks,) if isinstance(networks, str) else tuple(networks))
+        """A router's options as they are kept. Raises `pydantic.ValidationError` for what cannot be."""
+        return cls.model_validate({name: options[name] for name in cls.model_fields.keys() & options.keys()})
 
+    @property
+    def make(self) -> str:
+        """The make of the gateway, one of `MAKES`."""
+        return self.nas
 
-def _fault(words: str) -> Problem:
-    return field_fault("options", words)
+    @property
+    def interim_s(self) -> int:
+        """How often it tells its counters."""
+        return self.interim_seconds
 
 
 def limits_for(make: str, limits: Limits, used: Used, now: datetime) -> Attributes:

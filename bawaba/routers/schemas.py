@@ -17,7 +17,7 @@ class RouterIn(Input):
 
     name: str = Field(min_length=1, max_length=80)
     driver: str = Field(min_length=1, max_length=24)
-    address: str = Field(min_length=1, max_length=255)
+    address: str = Field("", max_length=255)
     port: int | None = Field(None, ge=1, le=65535)
     username: str | None = Field(None, max_length=120)
     password: str | None = Field(None, max_length=255)
@@ -60,7 +60,7 @@ class MoveIn(Input):
 
 
 def router_out(router: Router) -> dict[str, Any]:
-    """A router, without its password."""
+    """A router, without its password; of secret options their names only."""
     return {
         "id": router.id,
         "site_id": router.site_id,
@@ -70,6 +70,7 @@ def router_out(router: Router) -> dict[str, Any]:
         "port": router.port,
         "username": router.username,
         "options": router.options,
+        "secret_options": sorted(router.secrets_sealed or ()),
         "failover_group": router.failover_group,
         "status": router.status,
         "last_seen_at": router.last_seen_at,

@@ -10,10 +10,11 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit
+from bawaba.accounts.idempotency import Once
 from bawaba.core.actor import Actor
 from bawaba.core.errors import field_fault
 from bawaba.core.runtime import Runtime
-from bawaba.routers import devices, promises, queries
+from bawaba.routers import devices, promises, queries, told
 from bawaba.routers.directory import directory
 from bawaba.routers.driver import GatewayError, Info
 from bawaba.routers.errors import JobIsDone, RouterInUse
@@ -21,6 +22,7 @@ from bawaba.routers.events import RouterStatusChanged
 from bawaba.routers.links import driver_class
 from bawaba.routers.models import Device, Router, RouterGrant, RouterJob
 from bawaba.routers.part import part
+from bawaba.routers.told import Told
 from bawaba.sites.service import resolve_site
 
 log = structlog.get_logger(__name__)
@@ -28,27 +30,33 @@ PASSWORD = b"router password"
 TEST_DEADLINE_S = 8.0
 
 
-def add_router(rt: Runtime, actor: Actor, facts: dict[str, Any]) -> Router:
-    """Add a router to a site. It gets the site's device lists at once."""
-    facts = driver_class(facts["driver"]).completed(facts, new=True)
-    router = rt.transact(_add, rt, actor, facts, rt.clock.now())
+def add_router(rt: Runtime, actor: Actor, facts: dict[str, Any], once: Once | None = None) -> Router:
+    """Add a router to a site. It gets the site's device lists at once. Raises `Invalid` where it lacks what its make
+    needs, or has options that the make does not know."""
+    driver = driver_class(facts["driver"])
+    facts = told.with_way(driver, facts)
+    options = told.check_options(driver, facts.get("options") or {}, {})
+    router = rt.transact(_add, rt, actor, facts, options, rt.clock.now(), once)
     directory(rt).forget()
     part(rt).wake(new_router=True)
     return router
 
 
-def _add(db: Session, rt: Runtime, actor: Actor, facts: dict[str, Any], now: datetime) -> Router:
+def _add(
+    db: Session, rt: Runtime, actor: Actor, facts: dict[str, Any], options: Told, now: datetime, once: Once | None
+) -> Router:
     site = resolve_site(db, actor, facts.get("site_id"))
     password = facts.get("password")
     router = Router(
         site_id=site.id,
         name=_free_name(db, site.id, facts["name"], None),
         driver=facts["driver"],
-        address=facts["address"],
+        address=facts.get("address") or "",
         port=facts.get("port"),
         username=facts.get("username"),
         password_sealed=rt.keyring.encrypt(password.encode(), PASSWORD) if password else None,
-        options=facts.get("options") or {},
+        options=options.open,
+        secrets_sealed=told.seal(rt.keyring, options.secret),
         failover_group=facts.get("failover_group"),
         health={},
         created_at=now,
@@ -57,14 +65,15 @@ def _add(db: Session, rt: Runtime, actor: Actor, facts: dict[str, Any], now: dat
     db.flush()
     if router.id in devices.keepers(db, site.id):
         promises.promise(db, router.id, devices.KIND, None, now)
+    if once is not None:
+        once.record(db, router.id)
     audit.record(db, actor, "router.added", site.id, "router", router.id, now, name=router.name, driver=router.driver)
     return router
 
 
 def change_router(rt: Runtime, actor: Actor, router_id: int, changes: dict[str, Any]) -> Router:
-    """Change what is given; a password that is left out stays. `status` may be maintenance, or up to end that."""
-    if "driver" in changes:
-        driver_class(changes["driver"])
+    """Change what is given; a password or a secret option that is left out stays. Other options are those given and no
+    more. `status` may be maintenance, or up to end that. Raises `Invalid` for options that the make does not know."""
     router = rt.transact(_change, rt, actor, router_id, changes, rt.clock.now())
     directory(rt).forget()
     rt.publish(status_event(router))
@@ -74,11 +83,14 @@ def change_router(rt: Runtime, actor: Actor, router_id: int, changes: dict[str, 
 
 def _change(db: Session, rt: Runtime, actor: Actor, router_id: int, changes: dict[str, Any], now: datetime) -> Router:
     router = queries.get_router(db, actor, router_id)
-    changes = driver_class(changes.get("driver", router.driver)).completed(dict(changes), new=False)
+    changes = dict(changes)
     if "name" in changes:
         changes["name"] = _free_name(db, router.site_id, changes["name"], router.id)
+    if "options" in changes or "driver" in changes:
+        _change_options(rt, router, changes)
     if "password" in changes:
         password = changes.pop("password")
+        told.check_password(driver_class(changes.get("driver", router.driver)), password)
         router.password_sealed = rt.keyring.encrypt(password.encode(), PASSWORD) if password else None
     for name, value in changes.items():
         setattr(router, name, value)
@@ -86,6 +98,25 @@ def _change(db: Session, rt: Runtime, actor: Actor, router_id: int, changes: dic
     names = ", ".join(sorted(changes))
     audit.record(db, actor, "router.changed", router.site_id, "router", router.id, now, name=router.name, fields=names)
     return router
+
+
+def _change_options(rt: Runtime, router: Router, changes: dict[str, Any]) -> None:
+    """Check options against the make that the router has from now on. A new make keeps open ones that it knows too, and
+    no secret, for that belonged to the old one."""
+    driver = driver_class(changes.get("driver", router.driver))
+    kept = told.unseal(rt.keyring, router.secrets_sealed)
+    if changes.get("driver", router.driver) != router.driver:
+        told.with_way(driver, _way(router) | changes)
+        kept = {}
+    given = changes.pop("options", None)
+    if given is None:
+        given = told.for_driver(driver, router.options, {})
+    options = told.check_options(driver, given, kept)
+    router.options, router.secrets_sealed = options.open, told.seal(rt.keyring, options.secret)
+
+
+def _way(router: Router) -> dict[str, Any]:
+    return {"address": router.address, "username": router.username, "password": router.password_sealed}
 
 
 def remove_router(rt: Runtime, actor: Actor, router_id: int) -> None:

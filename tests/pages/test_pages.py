@@ -263,14 +263,14 @@ def test_a_router_keeps_its_password_and_what_a_form_left_out(hana: Browser, cas
     )
     router_id = int(re.findall(r"/routers/(\d+)", path)[0])
     sealed = cast.row(Router, router_id).password_sealed
-    assert cast.row(Router, router_id).options == {"traffic": True, "lan4": "10.77.0.0/24"}
+    assert cast.row(Router, router_id).options == {"traffic": True, "lan4": ["10.77.0.0/24"]}
 
     form = hana.fields(f"/routers/{router_id}/edit")
     assert "s3cret-router" not in hana.get(f"/routers/{router_id}/edit").text
     hana.submit(f"/routers/{router_id}/edit", form | {"name": "Tower"})
 
     router = cast.row(Router, router_id)
-    assert router.name == "Tower" and router.password_sealed == sealed and router.options["lan4"] == "10.77.0.0/24"
+    assert router.name == "Tower" and router.password_sealed == sealed and router.options["lan4"] == ["10.77.0.0/24"]
 
 
 def test_a_router_is_tested_rested_and_removed_from_its_page(hana: Browser, cast: Cast, working: Runtime):

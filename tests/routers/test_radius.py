@@ -10,6 +10,7 @@ import pytest
 
 from bawaba.core.errors import Invalid
 from bawaba.routers import nas as words
+from bawaba.routers import told
 from bawaba.routers.driver import (
     Cap,
     Client,
@@ -239,17 +240,18 @@ def test_three_hundred_questions_at_once_are_each_answered_or_refused(box):
 
 @pytest.mark.parametrize(
     "options",
-    [{"nas": "acme"}, {"interim_seconds": 5}, {"interim_seconds": "60"}, {"mac_auth": "yes"},
-     {"message_authenticator": 1}],
+    [{"nas": "acme"}, {"interim_seconds": 5}, {"interim_seconds": "often"}, {"mac_auth": "perhaps"},
+     {"message_authenticator": 7}, {"networks": "café"}],
 )  # fmt: skip
 def test_options_that_cannot_be_are_refused(options):
     with pytest.raises(Invalid):
-        radius.Driver.completed({"options": options}, new=True)
+        told.check_options(radius.Driver, options, {})
 
 
 def test_a_secret_is_made_up_and_a_short_one_is_refused():
-    first, second = (radius.Driver.completed({}, new=True)["password"] for _ in range(2))
+    first, second = (told.with_way(radius.Driver, {"address": "10.0.0.1"})["password"] for _ in range(2))
     assert first != second and len(first) >= 22
     with pytest.raises(Invalid):
-        radius.Driver.completed({"password": "testing123"}, new=True)
-    assert "password" not in radius.Driver.completed({"name": "x"}, new=False)
+        told.with_way(radius.Driver, {"address": "10.0.0.1", "password": "testing123"})
+    with pytest.raises(Invalid):
+        told.check_password(radius.Driver, "testing123")

@@ -1,9 +1,7 @@
 """A router in memory. It serves the demo and the tests, and keeps the same contract as the real ones.
 
 What it knows is kept for each `router_id` in the process and outlives the driver, as a real box would; `box()` is
-that box, for tests and simulations, and `reset()` forgets them all. Options: `fail` ("unreachable", "refused", "slow",
-or "lost_answer": done, but the answer never comes), `fail_verbs` (default: all), `delay_s`, `traffic` (counters grow by
-themselves).
+that box, for tests and simulations, and `reset()` forgets them all.
 """
 
 from __future__ import annotations
@@ -12,10 +10,12 @@ import asyncio
 import math
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Literal, TypeVar
+
+from pydantic import Field
 
 from bawaba.core.clock import Clock, SystemClock
 from bawaba.routers.driver import (
@@ -34,6 +34,7 @@ from bawaba.routers.driver import (
     RouterSession,
     RouterUnreachable,
 )
+from bawaba.routers.options import RouterOptions, Words, in_words
 
 T = TypeVar("T")
 FAILURES = ("unreachable", "refused", "slow", "lost_answer")
@@ -339,10 +340,33 @@ class Box:
         return ends_at
 
 
+class Options(RouterOptions):
+    """How the box behaves. `lost_answer`: done, but the answer never comes."""
+
+    traffic: bool = Field(False, title="Made-up traffic", description="The counters of its guests grow by themselves.")
+    fail: Literal["", "unreachable", "refused", "slow", "lost_answer"] = Field(
+        "",
+        title="Fails",
+        description="How it fails, to see what then happens.",
+        json_schema_extra=in_words(
+            {
+                "": "Never",
+                "unreachable": "It does not answer",
+                "refused": "It refuses",
+                "slow": "It is slow",
+                "lost_answer": "It does the work, and its answer is lost",
+            }
+        ),
+    )
+    fail_verbs: Words = Field((), title="Fails at", description="Which questions fail, like admit or kick; empty: all.")
+    delay_s: float | None = Field(None, title="Answers after (seconds)", ge=0, le=600)
+
+
 class Driver(RouterDriver):
     """Speaks to the box of its router's number."""
 
     vendor = "fake"
+    Options = Options
     caps = (
         Cap.PRELOAD | Cap.ADMIT | Cap.KICK | Cap.SESSIONS | Cap.COUNTERS | Cap.TIME_LIMIT | Cap.UPTIME_CUMULATIVE
         | Cap.BYTES_TOTAL | Cap.BYTES_SPLIT | Cap.RATE | Cap.LIVE_UPDATE | Cap.BULK | Cap.OWNED_LIST | Cap.HEALTH
@@ -352,7 +376,7 @@ class Driver(RouterDriver):
     def __init__(self, connection: Connection, clock: Clock | None = None) -> None:
         super().__init__(connection)
         self._clock = clock
-        self._traffic = bool(connection.options.get("traffic"))
+        self._options = Options.model_validate(connection.options)
 
     async def probe(self) -> Info:
         return await self._do("probe", lambda box: Info("1", "Router in memory", skew_s=0.0))
@@ -448,7 +472,9 @@ class Driver(RouterDriver):
         box = self._box()
         fail = self._failure(box, verb)
         box.calls.append(verb)
-        delay_s = float(self.connection.options.get("delay_s", SLOW_S if fail == "slow" else 0.0))
+        delay_s = self._options.delay_s
+        if delay_s is None:
+            delay_s = SLOW_S if fail == "slow" else 0.0
         if delay_s:
             await asyncio.sleep(delay_s)
         if fail == "unreachable":
@@ -456,7 +482,7 @@ class Driver(RouterDriver):
         if fail == "refused":
             raise RouterRejected(f"router {box.router_id} refuses {verb}")
         with box.lock:
-            box.look(self._traffic)
+            box.look(self._options.traffic)
             answer = work(box)
         if fail == "lost_answer":
             raise RouterUnreachable(f"router {box.router_id} never answered", outcome_known=False)
@@ -466,10 +492,7 @@ class Driver(RouterDriver):
         return box(self.connection.router_id, self._clock)
 
     def _failure(self, box: Box, verb: str) -> str:
-        sources: list[tuple[Any, Sequence[str]]] = [
-            (box.fail, box.fail_verbs),
-            (self.connection.options.get("fail", ""), _names(self.connection.options, "fail_verbs")),
-        ]
+        sources = ((box.fail, box.fail_verbs), (self._options.fail, self._options.fail_verbs))
         for fail, verbs in sources:
             if fail in FAILURES and (not verbs or verb in verbs):
                 return str(fail)
@@ -499,8 +522,3 @@ def demo_bytes(session: Online, elapsed_s: float) -> tuple[int, int]:
     rate = session.grant.limits.rate_down_kbps or DEMO_KBPS
     down = int(rate * 125 * elapsed_s * taste / 100)
     return down // 9, down
-
-
-def _names(options: Mapping[str, Any], key: str) -> Sequence[str]:
-    value = options.get(key, ())
-    return (value,) if isinstance(value, str) else tuple(value)

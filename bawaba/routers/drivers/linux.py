@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from pydantic import Field
+
 from bawaba.core.clock import Clock, SystemClock
 from bawaba.gateway import wire
 from bawaba.gateway.settings import DEFAULT_SOCKET
@@ -36,6 +38,7 @@ from bawaba.routers.driver import (
     RouterSession,
     RouterUnreachable,
 )
+from bawaba.routers.options import LAN4_HELP, Needs, Networks4, RouterOptions
 
 CONNECT_S = 3.0
 CALL_S = 5.0
@@ -44,10 +47,18 @@ BULK_S = 55.0
 _NUMBER_AT_END = re.compile(r"\d+$")
 
 
+class Options(RouterOptions):
+    """A guest is known by the network alone: the portal runs on the gateway itself, and there is no redirect."""
+
+    lan4: Networks4 = Field(title="Guests' IPv4 networks", description=LAN4_HELP, min_length=1)
+
+
 class Driver(RouterDriver):
     """Speaks to the agent on this machine."""
 
     vendor = "linux"
+    Options = Options
+    needs = Needs(address_hint=str(DEFAULT_SOCKET), address_help="The socket of its gateway agent.")
     caps = (
         Cap.ADMIT | Cap.KICK | Cap.SESSIONS | Cap.COUNTERS | Cap.TIME_LIMIT | Cap.BYTES_TOTAL | Cap.BYTES_SPLIT
         | Cap.RATE | Cap.LIVE_UPDATE | Cap.BULK | Cap.OWNED_LIST | Cap.HEALTH | Cap.IPV6 | Cap.LOCATE | Cap.DEVICES

@@ -8,12 +8,9 @@ own attributes, said back to it as it said them, and under `used-…` what the s
 from __future__ import annotations
 
 import ipaddress
-import secrets
 from collections.abc import Mapping
-from typing import Any
 
 from bawaba.core.clock import Clock, SystemClock
-from bawaba.core.errors import field_fault
 from bawaba.routers import nas
 from bawaba.routers.driver import (
     Cap,
@@ -30,6 +27,7 @@ from bawaba.routers.driver import (
 )
 from bawaba.routers.drivers.radius import packet
 from bawaba.routers.drivers.radius.exchange import Exchange
+from bawaba.routers.options import Needs
 
 COA_PORT = 3799  # RFC 5176, 2.3; RouterOS has had 1700 and 3799, so it is always set
 GONE = 503  # Session Context Not Found: for us that is success
@@ -47,6 +45,16 @@ class Driver(RouterDriver):
     """Speaks CoA and Disconnect to one NAS."""
 
     vendor = "radius"
+    Options = nas.NasOptions
+    needs = Needs(
+        address_hint="192.168.88.1",
+        address_help="Where its packets come from, and where it takes ours.",
+        port=COA_PORT,
+        password=True,
+        password_help="The RADIUS secret, 22 random characters or more; made up where you leave it empty.",
+        password_least=nas.SECRET_LEAST,
+        password_made=True,
+    )
     caps = Cap.KICK | Cap.TIME_LIMIT | Cap.RATE | Cap.LIVE_UPDATE | Cap.EVENTS
 
     def __init__(self, connection: Connection, clock: Clock | None = None) -> None:
@@ -55,17 +63,6 @@ class Driver(RouterDriver):
         self._options = nas.NasOptions.of(connection.options)
         secret = (connection.password or "").encode()
         self._exchange = Exchange(connection.address, connection.port or COA_PORT, secret)
-
-    @classmethod
-    def completed(cls, facts: dict[str, Any], *, new: bool) -> dict[str, Any]:
-        """A secret is made up where none was given; a short one, and options that cannot be, are refused."""
-        if new and not facts.get("password"):
-            facts = facts | {"password": secrets.token_urlsafe(24)}
-        if (secret := facts.get("password")) is not None and len(secret) < nas.SECRET_LEAST:
-            raise field_fault("password", f"a RADIUS secret needs {nas.SECRET_LEAST} random characters or more")
-        if new or "options" in facts:
-            nas.NasOptions.of(facts.get("options") or {})
-        return facts
 
     async def probe(self) -> Info:
         """Ask it to end a session that does not exist: its refusal shows that it is there and shares our secret."""
