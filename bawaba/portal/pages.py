@@ -22,7 +22,8 @@ from bawaba.web.pages import other_languages
 STYLE = Path(__file__).parent / "templates" / "portal.css"
 REFRESH_OPENING_S = 2
 REFRESH_WAITING_S = 5
-REFRESH_STATUS_S = 60
+REFRESH_STATUS_S = 30
+REFRESH_SOONEST_S = 5
 REFRESH_AWAY_S = 10
 LONG_WAIT_S = 20
 LONGEST_SHOWN = 40
@@ -112,7 +113,14 @@ def standing(here: Visit, now: Standing) -> Response:
         "used_bytes": card.bytes_up + card.bytes_down,
         "bought": plan_words(card),
     }
-    return page(here, "status", now=now, refresh_s=REFRESH_STATUS_S, refresh_to=here.link("/status"), **facts)
+    return page(here, "status", now=now, refresh_s=_next_look_s(now), refresh_to=here.link("/status"), **facts)
+
+
+def _next_look_s(now: Standing) -> int:
+    """Seconds until the status page asks again: at the card's end, if that comes sooner than usual."""
+    if now.left.seconds is None:
+        return REFRESH_STATUS_S
+    return max(REFRESH_SOONEST_S, min(REFRESH_STATUS_S, now.left.seconds + 1))
 
 
 def away(here: Visit, typed: str = "") -> Response:

@@ -109,7 +109,7 @@ def _home(here: Visit, note: str = "") -> Response:
     if here.router is None:
         raise UnknownPlace()
     now = here.standing
-    if now is not None and not now.over:
+    if now is not None and not now.over and not now.run_out:
         return pages.standing(here, now)
     if here.is_trusted:
         return pages.page(here, "trusted")

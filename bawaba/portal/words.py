@@ -34,6 +34,12 @@ HEADINGS = {
     "nothing_to_resume": "Type a code",
 }
 OTHERWISE = "That did not work"
+ENDED = {  # sessions that ended before their card did
+    rules.MOVED: "Your card was moved to another phone.",
+    rules.ADMIN_RESET: "You were disconnected by the staff. Go on with your card, or ask them.",
+    rules.IDLE_TIMEOUT: "Your phone was away for a while, so you were logged out. Go on with your card.",
+    rules.NAS_REBOOT: "The router was restarted. Go on with your card.",
+}
 FAREWELL_FOR = timedelta(days=1)
 
 
@@ -97,7 +103,7 @@ def moving(here: Visit, problem: Problem) -> str:
 def farewell(here: Visit, now: Standing) -> str:
     """How the card that this device used last came to its end, while that is news; else nothing."""
     clock = here.rt.clock.now()
-    ended_at = now.session.ended_at
+    ended_at = clock if now.run_out else now.session.ended_at
     if ended_at is None or clock - ended_at > FAREWELL_FOR:
         return ""
     if now.card.disabled_at is not None:
@@ -107,9 +113,8 @@ def farewell(here: Visit, now: Standing) -> str:
         return _("The time of your card ended on %(when)s. You need a new one.", when=when)
     if now.left.spent:
         return sentence(VoucherUsed.code)
-    if now.session.terminate_cause == rules.MOVED:
-        return _("Your card was moved to another phone.")
-    return ""
+    known = ENDED.get(now.session.terminate_cause)
+    return _(known) if known else ""
 
 
 def logged_out(here: Visit, now: Standing | None) -> str:

@@ -49,6 +49,11 @@ class Standing:
         return self.session.ended_at is not None
 
     @property
+    def run_out(self) -> bool:
+        """Whether it was let in and nothing is left: the session ends with the next look at its router."""
+        return self.online and self.left.spent
+
+    @property
     def left_bytes(self) -> int | None:
         """The tightest of the card's quotas, as it stands."""
         quotas = (self.left.bytes_total, self.left.bytes_up, self.left.bytes_down)

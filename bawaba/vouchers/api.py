@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from bawaba.accounts.idempotency import idempotent, once
 from bawaba.core.errors import field_fault
 from bawaba.plans.models import PlanVersion
+from bawaba.plans.service import get_plan
 from bawaba.routers import cards as held
 from bawaba.sites.asked import asked_site
 from bawaba.vouchers import codes, making, printing, qr, queries, rules
@@ -20,7 +21,7 @@ from bawaba.vouchers.models import Batch, Voucher
 from bawaba.vouchers.schemas import BulkIn, VoucherIn, batch_out, print_run_out, voucher_out
 from bawaba.web import language
 from bawaba.web.guard import actor, requires, runtime
-from bawaba.web.input import body, row_id, takes
+from bawaba.web.input import body, body_id, row_id, takes
 from bawaba.web.paging import page_of, page_request
 
 bp = APIBlueprint("vouchers_api", __name__)
@@ -65,10 +66,9 @@ def _batches_out(db: Session, batches: Sequence[Batch]) -> list[dict[str, Any]]:
 @idempotent(again=_show)
 def make_card() -> tuple[dict[str, Any], int]:
     """Make one card. A router that does not answer leaves `router_sync` pending; the card exists."""
+    _look_up_plan()
     order = body(VoucherIn)
-    made, version = making.make_card(
-        runtime(), actor(), making.CardOrder(order.plan_id, order.code_style, order.ends_at, order.note), once()
-    )
+    made, version = making.make_card(runtime(), actor(), making.CardOrder(**order.model_dump()), once())
     return card_answer(made, version, making.sync_of(runtime(), [made.id]).get(made.id)), 201
 
 
@@ -78,9 +78,16 @@ def make_card() -> tuple[dict[str, Any], int]:
 @idempotent(again=_show_batch, status=202)
 def order_batch() -> tuple[dict[str, Any], int]:
     """Order up to 100,000 cards; they are made in the background, exactly so many or none."""
+    _look_up_plan()
     order = body(BulkIn)
     batch = making.order_batch(runtime(), actor(), making.BatchOrder(**order.model_dump()), once())
     return _show_batch(batch.id), 202
+
+
+def _look_up_plan() -> None:
+    """A plan that is not there is said before whatever else is wrong. Raises `PlanNotFound`."""
+    if (plan_id := body_id("plan_id")) is not None:
+        runtime().read(get_plan, actor(), plan_id)
 
 
 @bp.get("/api/vouchers/odds")

@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -36,6 +36,7 @@ LARGE = 5000  # cards from which on a process for their QR codes pays
 LEASE_S = 30.0
 LOOK_EVERY_S = 2.0
 PROGRESS_EVERY_S = 0.3
+CLEAR_EVERY_S = 60.0
 REST_S = 0.002  # between groups: guests' requests come first
 
 
@@ -50,6 +51,7 @@ class BatchMaker:
         self._thread = threading.Thread(target=self._work, name="batch-maker", daemon=True)
         self._images = ThreadPoolExecutor(1, thread_name_prefix="card-images")
         self._worker: QrWorker | None = None
+        self._clear_at = 0.0
 
     def start(self) -> None:
         """Begin; what a crash left half made goes on at once."""
@@ -75,6 +77,7 @@ class BatchMaker:
                 log.warning("the batch maker cannot reach the database", error=str(error))
                 batch_id = None
             if batch_id is None:
+                self._clear_away_failed()
                 self._woken.wait(LOOK_EVERY_S)
                 self._woken.clear()
             else:
@@ -166,10 +169,19 @@ class BatchMaker:
             plain = [rt.keyring.decrypt(sealed, cards.CARD_SECRET).decode() for sealed in stretch]
             making.store(rt).put_group(batch.id, group, qr.card_matrices(rt.config.portal_url, plain))
 
+    def _clear_away_failed(self) -> None:
+        """Take away what a process that died while it removed a failed batch has left of it."""
+        if time.monotonic() < self._clear_at:
+            return
+        self._clear_at = time.monotonic() + CLEAR_EVERY_S
+        for batch_id, why in self._rt.read(_failed_with_cards):
+            log.info("clearing away what was left of a failed batch", batch_id=batch_id)
+            self._give_up(batch_id, why)
+
     def _give_up(self, batch_id: int, why: str) -> None:
         try:
-            while self._rt.transact(_remove_some, batch_id, why):
-                continue
+            while not self._stopping.is_set() and self._rt.transact(_remove_some, batch_id, why):
+                time.sleep(REST_S)
             batch, _ = self._rt.read(_find, batch_id)
             if batch.state == "failed":
                 making.store(self._rt).delete_batch(batch_id)
@@ -244,6 +256,13 @@ def _hold_all(db: Session, router_id: int, batch_id: int, version: PlanVersion) 
 def _codes_sealed(db: Session, batch_id: int, after: int, limit: int) -> list[bytes]:
     wanted = select(Voucher.code_sealed).where(Voucher.batch_id == batch_id, Voucher.number > after)
     return list(db.scalars(wanted.order_by(Voucher.number).limit(limit)))
+
+
+def _failed_with_cards(db: Session) -> list[tuple[int, str]]:
+    """Failed batches that still have cards in the table, and why they failed."""
+    left = exists().where(Voucher.batch_id == Batch.id)
+    rows = db.execute(select(Batch.id, Batch.error).where(Batch.state == "failed", left).order_by(Batch.id))
+    return [(row.id, row.error or "") for row in rows]
 
 
 def _remove_some(db: Session, batch_id: int, why: str) -> bool:

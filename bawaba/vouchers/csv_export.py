@@ -41,7 +41,11 @@ class _LastLine:
 
 
 def lines(cards: Iterable[CsvCard]) -> Iterator[bytes]:
-    """Yield the file line by line, the header first. Times are UTC in ISO 8601; codes are text, leading zeros kept."""
+    """Yield the file line by line, the header first. Times are UTC in ISO 8601.
+
+    Codes come in as they are printed (0123-4567-8901): of bare digits a spreadsheet makes a number, and the leading
+    zeros are gone; the portal takes them with their dashes.
+    """
     last = _LastLine()
     writer = csv.writer(last, dialect="excel", lineterminator="\r\n")
     writer.writerow(HEADER)

@@ -41,10 +41,12 @@ SPARE_CODES = 8  # for the few codes of a group that exist already
 
 @dataclass(frozen=True, slots=True)
 class CardOrder:
-    """One card."""
+    """One card. `price_minor` None is the plan's price."""
 
     plan_id: int
     code_style: codes.Style | None = None
+    prefix: str = ""
+    price_minor: int | None = None
     ends_at: datetime | None = None
     note: str = ""
 
@@ -91,13 +93,15 @@ def _make_card(
 ) -> tuple[Card, list[Promised]]:
     version, site = get_current_version(db, actor, order.plan_id)
     style = order.code_style or default_style(site)
+    prefix = codes.tidy_prefix(order.prefix) if order.prefix else ""
     number = _next(db, site.id, Site.singles_made)
-    row = card_row(version, site.id, None, number, rules.single_serial(number), now, actor.user_id, version.price_minor)
+    price_minor = _price_of(order, version)
+    row = card_row(version, site.id, None, number, rules.single_serial(number), now, actor.user_id, price_minor)
     row |= {"note": order.note, "ends_at": order.ends_at}
     row["over_at"] = rules.earliest(row["over_at"], order.ends_at)
     voucher_id = None
     while voucher_id is None:
-        (code,) = codes.new_codes(rt.rng, style, 1)
+        (code,) = codes.new_codes(rt.rng, style, 1, prefix)
         voucher_id = _insert_one(db, row | _secrets(rt.keyring, code))
     voucher = db.get_one(Voucher, voucher_id)
     audit.record(db, actor, "card.made", site.id, "voucher", voucher_id, now, serial=voucher.serial)
@@ -170,7 +174,7 @@ def _order_batch(db: Session, actor: Actor, order: BatchOrder, now: datetime, on
         quantity=order.quantity,
         code_style=style,
         prefix=prefix,
-        price_minor=version.price_minor if order.price_minor is None else order.price_minor,
+        price_minor=_price_of(order, version),
         currency=version.currency,
         note=order.note,
         language=site.language,
@@ -207,6 +211,10 @@ def new_codes(rt: Runtime, style: codes.Style, count: int, prefix: str) -> list[
         NewCode(text, code_digest(rt.keyring, text), rt.keyring.encrypt(text.encode("ascii"), cards.CARD_SECRET))
         for text in codes.new_codes(rt.rng, style, count, prefix)
     ]
+
+
+def _price_of(order: CardOrder | BatchOrder, version: PlanVersion) -> int:
+    return version.price_minor if order.price_minor is None else order.price_minor
 
 
 def _style_of(db: Session, order: BatchOrder, site: Site) -> codes.Style:

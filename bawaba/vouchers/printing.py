@@ -23,7 +23,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.plans.models import PlanVersion
 from bawaba.plans.words import plan_words
 from bawaba.sites.models import Site
-from bawaba.vouchers import making, qr, queries, rules
+from bawaba.vouchers import codes, making, qr, queries, rules
 from bawaba.vouchers.card_store import CardNotStoredError
 from bawaba.vouchers.errors import NoSuchCards
 from bawaba.vouchers.models import Batch, PrintRun, Voucher
@@ -233,7 +233,7 @@ def export_csv(rt: Runtime, actor: Actor, batch_id: int, *, with_codes: bool) ->
                 code = making.open_code(rt.keyring, voucher)
                 yield csv_export.CsvCard(
                     serial=voucher.serial,
-                    code=code if with_codes else rules.masked(code),
+                    code=codes.grouped(code) if with_codes else rules.masked(code),
                     plan=version.name,
                     price_minor=voucher.price_minor,
                     currency=voucher.currency,

@@ -17,24 +17,26 @@ QUANTITY_MOST = 100_000
 PRICE_MOST = 10**12
 
 
-class VoucherIn(Input):
-    """One card."""
+class CardsIn(Input):
+    """What one card and a batch have in common. Without `price_minor` it is the plan's price."""
 
     plan_id: Id
-    code_style: Literal["digits", "letters"] | None = None
-    ends_at: AwareDatetime | None = None
-    note: str = Field("", max_length=200)
-
-
-class BulkIn(Input):
-    """A batch."""
-
-    plan_id: Id
-    quantity: int = Field(ge=1, le=QUANTITY_MOST)
     code_style: Literal["digits", "letters"] | None = None
     prefix: str = Field("", max_length=4)
     price_minor: int | None = Field(None, ge=0, le=PRICE_MOST)
     note: str = Field("", max_length=200)
+
+
+class VoucherIn(CardsIn):
+    """One card. `ends_at` is a fixed end, like a hotel's check-out."""
+
+    ends_at: AwareDatetime | None = None
+
+
+class BulkIn(CardsIn):
+    """A batch."""
+
+    quantity: int = Field(ge=1, le=QUANTITY_MOST)
 
 
 def voucher_out(

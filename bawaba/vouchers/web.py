@@ -91,17 +91,16 @@ def make_cards() -> ResponseReturnValue:
 def _make(plan: Plan, site: Site) -> ResponseReturnValue:
     sent = {name: request.form.get(name, "").strip() for name in ("code_style", "prefix", "note")}
     order: dict[str, Any] = {name: text for name, text in sent.items() if text} | {"plan_id": plan.id}
+    order["price_minor"] = amount("price_minor", 10**site.currency_decimals)
     quantity = plain_number(request.form.get("quantity", ""))
     ends_at = _local_time("ends_at", site)
-    if quantity == "1" and not sent["prefix"]:
+    if quantity == "1":
         card = parse(VoucherIn, order | {"ends_at": ends_at})
-        wanted = making.CardOrder(card.plan_id, card.code_style, card.ends_at, card.note)
-        voucher, _version = making.make_card(runtime(), actor(), wanted, _once())
+        voucher, _version = making.make_card(runtime(), actor(), making.CardOrder(**card.model_dump()), _once())
         return pages.go(f"/cards/{voucher.id}", "card_made")
     if ends_at is not None:
         raise Invalid(fields={"ends_at": [_("Only a single card can have a fixed end.")]})
-    price = amount("price_minor", 10**site.currency_decimals)
-    bulk = parse(BulkIn, order | {"quantity": quantity, "price_minor": price})
+    bulk = parse(BulkIn, order | {"quantity": quantity})
     batch = making.order_batch(runtime(), actor(), making.BatchOrder(**bulk.model_dump()), _once())
     return pages.go(f"/batches/{batch.id}")
 

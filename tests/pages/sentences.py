@@ -10,6 +10,7 @@ from jinja2.ext import babel_extract
 
 import bawaba
 from bawaba.accounts.people_web import ROLES
+from bawaba.portal.words import ENDED, HEADINGS
 from bawaba.routers.web import MAKES
 from bawaba.sessions.web import CAUSES
 from bawaba.web import pages
@@ -25,6 +26,7 @@ def sentences() -> set[str]:
     found = {text for _place, text in [*of_templates(), *of_code()]}
     found |= set(SENTENCES.values()) | {said.text for said in pages.SAID.values()} | set(FAULTS.values())
     found |= {text for words in ROLES.values() for text in words} | set(MAKES.values()) | set(CAUSES.values())
+    found |= set(HEADINGS.values()) | set(ENDED.values())
     for title, links in pages.MENU:
         found |= {title, *(link.text for link in links), *(link.short for link in links)}
     return found - {""}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -138,6 +139,26 @@ def test_from_signing_in_to_a_guest_online_and_sent_away(window: Window, shop: P
     page.wait_for_selector(".notice.good")
     assert page.locator(".list tbody tr").count() == 0
     assert redeem(shop, code).json()["status"] == "online"  # the card itself is as good as before
+
+
+@pytest.mark.parametrize("quantity", [30, 1500, 6000])
+@pytest.mark.parametrize("window", [("en", "desk")], indirect=True)
+def test_a_batch_turns_to_ready_by_the_news_of_it_alone(window: Window, shop: Product, quantity: int):
+    def without_asking_again(route: Any) -> None:
+        answer = route.fetch()
+        time.sleep(0.2)  # on a slow line: it tells what was
+        route.fulfill(response=answer, body=answer.text().replace("live, every 5s", "live"))
+
+    window.sign_in()
+    plan_id = shop.cast.make_plan().plan_id
+    window.open(f"/cards/new?plan_id={plan_id}")
+    window.page.route(re.compile(r"/batches/\d+$"), without_asking_again)
+    window.page.fill("#quantity", str(quantity))
+    window.page.click("#make button.primary")
+
+    window.page.wait_for_selector("form[action$='cards.pdf']", timeout=20_000)
+    assert window.page.locator(".list tbody tr").count() == 10
+    window.page.unroute_all()
 
 
 @pytest.mark.parametrize("window", [("ar", "desk")], indirect=True)

@@ -163,6 +163,30 @@ def test_one_card_leads_to_its_page_and_many_to_their_batch(hana: Browser, cast:
     assert "shop" in hana.read("/batches")
 
 
+def test_one_card_takes_the_price_prefix_style_and_note_of_its_form(hana: Browser, cast: Cast, rt: Runtime):
+    form = {"plan_id": cast.make_plan().plan_id, "quantity": "1", "once": "d", "code_style": "letters"}
+    form |= {"prefix": "ab", "price_minor": "١٥٠", "note": "for Ali"}
+    path = hana.submit("/cards/new", form)
+    card = cast.row(Voucher, int(re.findall(r"\d+", path)[0]))
+
+    assert (card.price_minor, card.note, card.batch_id) == (150, "for Ali", None)
+    assert re.search(r"\bAB-[0-9A-Z]{5}-[0-9A-Z]{5}\b", hana.read(f"/cards/{card.id}"))
+    assert "150 YER" in hana.read(f"/cards/{card.id}")
+
+
+@pytest.mark.parametrize(("field", "wrong"), [("price_minor", "cheap"), ("price_minor", "-5"), ("prefix", "1A")])
+@pytest.mark.parametrize("quantity", ["1", "20"])
+def test_what_is_wrong_with_one_card_or_many_is_said_at_the_field(
+    field: str, wrong: str, quantity: str, hana: Browser, cast: Cast, rt: Runtime
+):
+    form = {"plan_id": cast.make_plan().plan_id, "quantity": quantity, "once": "e", field: wrong}
+    answer = hana.post("/cards/new", form)
+
+    assert answer.status_code == 422 and f'id="{field}-fault"' in answer.text
+    assert form_fields(answer.text)[field] == wrong
+    assert rt.read(lambda db: db.query(Voucher).count() + db.query(Batch).count()) == 0
+
+
 def test_the_same_form_sent_twice_orders_once(hana: Browser, cast: Cast, rt: Runtime):
     form = {"plan_id": cast.make_plan().plan_id, "quantity": "30", "once": "the same"}
 

@@ -49,7 +49,7 @@ def test_a_guests_whole_day_without_scripts_or_cookies(app, phone, cast, clock):
     page = phone.type(first.code)
     assert "You are online 2 hours" in page.text
     assert "Time left 2 h " in page.text and "Data left 100 MB" in page.text
-    assert page.refresh_to() == (60, phone.url)
+    assert page.refresh_to() == (30, phone.url)
 
     clock.advance(600)
     assert "Time left 1 h 50 min" in phone.go(phone.url).text
@@ -217,6 +217,49 @@ def test_who_was_sent_away_may_go_on(rt, phone, cast, clock):
     page = phone.open()
     assert "Welcome back" in page.text and "Your card still has \u20663 MB\u2069." in page.text
     assert "You are online" in phone.send("/resume").text
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        ("Admin-Reset", "You were disconnected by the staff. Go on with your card, or ask them."),
+        ("Idle-Timeout", "Your phone was away for a while, so you were logged out. Go on with your card."),
+        ("NAS-Reboot", "The router was restarted. Go on with your card."),
+    ],
+)
+def test_the_status_page_tells_by_itself_that_and_why_it_is_over(cause, said, rt, phone, cast, clock):
+    phone.open()
+    wait_s, address = phone.type(cast.make_voucher().code).refresh_to()
+    assert 0 < wait_s <= 60
+    rt.transact(
+        lambda db: db.query(GuestSession).update({"state": "ended", "ended_at": clock.now(), "terminate_cause": cause})
+    )
+
+    page = phone.go(address)
+    assert said in page.text and "You are online" not in page.text
+    assert {"/resume", "/api/voucher/redeem"} <= page.actions
+
+
+def test_a_status_page_looks_again_when_the_time_is_over_and_says_so_at_once(phone, cast, clock):
+    phone.open()
+    page = phone.type(cast.make_voucher(duration_seconds=HOUR).code)
+    clock.advance(HOUR - 12)
+    wait_s, address = phone.go(page.refresh_to()[1]).refresh_to()
+    assert 12 <= wait_s <= 14
+
+    clock.advance(wait_s)  # and nobody has looked at the router since
+    page = phone.go(address)
+    assert "The time of your card ended on 10 Jan 2026, 16:00. You need a new one." in page.text
+    assert page.actions == {"/api/voucher/redeem"}
+
+
+def test_a_status_page_says_at_once_that_the_data_is_used_up(rt, phone, cast):
+    phone.open()
+    address = phone.type(cast.make_voucher(duration_seconds=None, quota_bytes=MIB).code).refresh_to()[1]
+    rt.transact(lambda db: db.query(Voucher).update({"bytes_down": MIB}))
+
+    page = phone.go(address)
+    assert "Everything on this card has been used." in page.text and page.actions == {"/api/voucher/redeem"}
 
 
 def test_going_on_while_another_phone_has_the_card_offers_to_move_it(app, rt, phone, cast, clock):

@@ -49,6 +49,22 @@ def test_a_batch_that_is_ready_is_never_taken_away(rt, cast):
     assert making.store(rt).has_group(batch.id, 0)
 
 
+def test_what_a_killed_removal_left_of_a_failed_batch_is_cleared_away(rt, cast, monkeypatch):
+    batch = ordered(rt, cast, 3000)
+    monkeypatch.setattr(batch_maker, "_make_ready", lambda *_: 1 / 0)
+    dying = BatchMaker(rt)
+    monkeypatch.setattr(dying, "_give_up", lambda *_: None)
+    dying.make(batch.id)
+    rt.transact(batch_maker._remove_some, batch.id, "it broke")  # one group of them, and then the power went
+    assert count(rt, Voucher) == 1000 and making.store(rt).has_group(batch.id, 0)
+    monkeypatch.undo()
+
+    BatchMaker(rt)._clear_away_failed()
+
+    assert count(rt, Voucher) == 0 and not making.store(rt).has_group(batch.id, 0)
+    assert (cast.row(Batch, batch.id).state, cast.row(Batch, batch.id).error) == ("failed", "it broke")
+
+
 def test_a_batch_whose_maker_is_stopped_goes_on_in_the_next_process(rt, cast):
     batch = ordered(rt, cast)
     stopped = BatchMaker(rt)

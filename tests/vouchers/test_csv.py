@@ -18,7 +18,7 @@ MADE = datetime(2026, 3, 1, 9, 5, 7, 250_000, tzinfo=UTC)
 def card(**facts) -> CsvCard:
     base: dict[str, Any] = {
         "serial": "B042-0001",
-        "code": "001234567890",
+        "code": "0012-3456-7890",
         "plan": "3 hours",
         "price_minor": 200,
         "currency": "YER",
@@ -47,12 +47,12 @@ def test_it_begins_with_a_bom_and_names_its_columns_even_when_empty():
     )
 
 
-def test_codes_keep_their_leading_zeros_and_times_are_utc():
+def test_codes_stand_as_they_are_printed_and_times_are_utc():
     aden = timezone(timedelta(hours=3))
     first_used = datetime(2026, 3, 2, 1, 0, tzinfo=aden)
 
     assert exported(card(first_used_at=first_used)).splitlines()[1] == (
-        "B042-0001,001234567890,3 hours,200,YER,unused,B042,2026-03-01T09:05:07Z,,2026-03-01T22:00:00Z"
+        "B042-0001,0012-3456-7890,3 hours,200,YER,unused,B042,2026-03-01T09:05:07Z,,2026-03-01T22:00:00Z"
     )
 
 

@@ -7,8 +7,8 @@
   const FIRST_MS = 150; // what arrives together is fetched once
   const WAIT_MS = [1000, 2000, 5000, 10000, 20000, 30000];
   const bar = document.getElementById("offline");
-  const waiting = new WeakMap(); // piece → timer
-  const fetched = new WeakMap(); // piece → when
+  const waiting = new Map(); // a piece's id → timer, for what is fetched may take the piece's place
+  const fetched = new Map(); // a piece's id → when
   let tries = 0;
   let heard = new Date();
   let stale = false;
@@ -16,21 +16,27 @@
   const pieces = () => [...document.querySelectorAll("[data-live]")];
   if (!pieces().length || !bar) return;
 
-  function refresh(piece) {
+  function refresh({ id }, atOnce = false) {
     if (document.hidden) {
       stale = true;
       return;
     }
-    if (waiting.has(piece)) return;
-    const wait = Math.max(FIRST_MS, (fetched.get(piece) || 0) + REST_MS - Date.now());
-    waiting.set(
-      piece,
-      setTimeout(() => {
-        waiting.delete(piece);
-        fetched.set(piece, Date.now());
-        if (piece.isConnected) piece.dispatchEvent(new CustomEvent("live"));
-      }, wait),
-    );
+    if (waiting.has(id) && !atOnce) return;
+    clearTimeout(waiting.get(id));
+    const rest = atOnce ? 0 : (fetched.get(id) || 0) + REST_MS - Date.now();
+    waiting.set(id, setTimeout(fetchNow, Math.max(FIRST_MS, rest), id));
+  }
+
+  // What is under way may have been answered before the change: it is awaited, and asked again.
+  function fetchNow(id) {
+    const piece = document.getElementById(id);
+    if (piece?.classList.contains("htmx-request")) {
+      waiting.set(id, setTimeout(fetchNow, FIRST_MS, id));
+      return;
+    }
+    waiting.delete(id);
+    fetched.set(id, Date.now());
+    piece?.dispatchEvent(new CustomEvent("live"));
   }
 
   function refreshAll() {
@@ -40,17 +46,18 @@
   function take(message) {
     heard = new Date();
     if (message.type === "resync") return refreshAll();
+    const isOver = message.type === "batch_progress" && message.state !== "making";
     for (const piece of pieces()) {
       const about = piece.dataset.liveId; // of one batch or one card only
       const of = message.batch_id ?? message.session?.voucher_id ?? message.router_id;
-      if (piece.dataset.live.split(" ").includes(message.type) && (!about || about === String(of))) refresh(piece);
+      if (piece.dataset.live.split(" ").includes(message.type) && (!about || about === String(of))) refresh(piece, isOver);
     }
   }
 
   function connect() {
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`);
     socket.addEventListener("open", () => {
-      if (tries) refreshAll();
+      refreshAll(); // the page was made before we listened
       tries = 0;
       show(true);
     });
