@@ -16,6 +16,7 @@ from bawaba.core.errors import Problem
 from bawaba.core.keyring import KeyFileError
 from bawaba.core.runtime import Runtime
 from bawaba.gateway.commands import gateway, gateway_agent
+from bawaba.routers.simulators.routeros.command import simulate
 
 
 @click.group()
@@ -137,6 +138,9 @@ def voucher_make(plan_id: int, style: Any) -> None:
 @main.group()
 def router() -> None:
     """The boxes that let guests in."""
+
+
+router.add_command(simulate)
 
 
 @router.command("add")

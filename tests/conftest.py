@@ -17,7 +17,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.routers.drivers import fake
 from tests.cast import Cast
 
-pytest_plugins = ["tests.needs", "tests.services"]
+pytest_plugins = ["tests.needs", "tests.services", "tests.simulators"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,604 @@
+"""The hotspot itself: phones, hosts, sessions, cookies, and time that ends them.
+
+Nothing ticks: whoever asks catches up first (`look`), so a session ends at the exact moment it should have, however
+late that is noticed. `up` is the guest's upload, RouterOS's `bytes-in`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+import secrets
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from bawaba.routers.simulators.routeros import values
+from bawaba.routers.simulators.routeros.errors import BadValue, LoginRefused, Trap
+from bawaba.routers.simulators.routeros.settings import LICENCE_SESSIONS
+from bawaba.routers.simulators.routeros.tables import Row, Table
+
+if TYPE_CHECKING:
+    from bawaba.routers.simulators.routeros.router import Router
+
+HOST_DEAD_S = 300.0  # a host without a session is forgotten this long after its last packet
+COOKIE_S = 3 * 86400.0
+Check = Callable[[str], bool]
+
+
+class UserRow(Row):
+    """A hotspot user with what it has used in all sessions that are over."""
+
+    __slots__ = ("down", "online", "up", "uptime_s")
+
+    def __init__(self, number: int, written: dict[str, str]) -> None:
+        super().__init__(number, written)
+        self.uptime_s, self.up, self.down = 0.0, 0, 0
+        self.online: set[Session] = set()
+
+
+class Host:
+    """A device that the hotspot has seen."""
+
+    __slots__ = ("ip", "mac", "number", "phone", "seen_at", "session", "since")
+
+    def __init__(self, number: int, phone: Phone, now: float) -> None:
+        self.number, self.phone = number, phone
+        self.mac, self.ip = phone.mac, phone.ip
+        self.since = self.seen_at = now
+        self.session: Session | None = None
+
+
+class Session:
+    """A host that is logged in, with its counters since it logged in."""
+
+    __slots__ = (
+        "down", "host", "limits_at_login", "login_by", "moved_at", "number", "profile", "rate", "settled_at", "started",
+        "up", "user",
+    )  # fmt: skip
+
+    def __init__(self, number: int, user: UserRow, profile: Row, host: Host, login_by: str, now: float) -> None:
+        self.number, self.user, self.profile, self.host, self.login_by = number, user, profile, host, login_by
+        self.started = self.settled_at = self.moved_at = now
+        self.up = self.down = 0
+        self.rate = profile.values.get("rate-limit", "")  # a queue made now; the profile may change later
+        self.limits_at_login: dict[str, int] = {}
+
+    @property
+    def name(self) -> str:
+        """The user's name."""
+        return self.user.values["name"]
+
+
+class Cookie:
+    """A reason to let a device in again without asking."""
+
+    __slots__ = ("expires_at", "mac", "number", "token", "user")
+
+    def __init__(self, number: int, user: str, mac: str, token: str, expires_at: float) -> None:
+        self.number, self.user, self.mac, self.token, self.expires_at = number, user, mac, token, expires_at
+
+    @property
+    def is_mac_cookie(self) -> bool:
+        """A MAC cookie needs no browser; the other kind is shown by one."""
+        return not self.token
+
+
+class Phone:
+    """A guest's device. Made by `Router.join`."""
+
+    __slots__ = ("_hotspot", "flow_down", "flow_up", "ip", "left_at", "mac", "wakes_at")
+
+    def __init__(self, hotspot: Hotspot, mac: str, ip: str) -> None:
+        self._hotspot = hotspot
+        self.mac, self.ip = mac, ip
+        self.left_at = math.inf  # when it went out of reach
+        self.wakes_at = math.inf  # when it next sends a packet by itself, being logged out
+        self.flow_up = self.flow_down = 0.0  # bytes a second
+
+    @property
+    def online(self) -> bool:
+        """Whether its packets pass now, by a session or because it is bypassed."""
+        with self._hotspot.lock:
+            self._hotspot.look()
+            host = self._hotspot.host_of(self)
+            return (host is not None and host.session is not None) or self._hotspot.binding(self) == "bypassed"
+
+    @property
+    def user(self) -> str | None:
+        """The name it is logged in with."""
+        with self._hotspot.lock:
+            self._hotspot.look()
+            host = self._hotspot.host_of(self)
+            return host.session.name if host is not None and host.session is not None else None
+
+    def move(self, up: int = 0, down: int = 0) -> tuple[int, int]:
+        """Send and receive bytes; returns what passed, which is nothing while it is not logged in."""
+        with self._hotspot.lock:
+            return self._hotspot.move(self, up, down)
+
+    def flow(self, up: float = 0.0, down: float = 0.0) -> None:
+        """Go on sending and receiving at this pace, bytes a second."""
+        with self._hotspot.lock:
+            self._hotspot.look()
+            self._hotspot.settle_phone(self)
+            self.flow_up, self.flow_down = up, down
+            self._hotspot.restless()
+
+    def leave(self) -> None:
+        """Go out of reach: nothing more is heard from it."""
+        with self._hotspot.lock:
+            self._hotspot.leave(self)
+
+    def come_back(self) -> None:
+        """Be in reach again, and send a packet."""
+        with self._hotspot.lock:
+            self.left_at = math.inf
+            self._hotspot.move(self, 0, 0)
+
+
+class Hotspot:
+    """One hotspot server's live state. Its users and profiles are tables that people write in."""
+
+    def __init__(self, router: Router) -> None:
+        self.router = router
+        self.lock = router.lock
+        self.phones: dict[str, Phone] = {}
+        self.hosts: dict[str, Host] = {}  # by IP
+        self.sessions: dict[str, Session] = {}  # by IP
+        self.cookies: dict[int, Cookie] = {}
+        self._numbers = 0
+        self._next_look = -math.inf
+
+    # -- tables, found when asked, for they are made after this
+
+    @property
+    def users(self) -> Table:
+        return self.router.table("/ip/hotspot/user")
+
+    def profile_of(self, user: Row) -> Row:
+        """The profile that a user is in."""
+        named = self.router.table("/ip/hotspot/user/profile").named(user.values.get("profile", "default"))
+        return named[0] if named else Row(0, {"name": "default"})
+
+    def server(self) -> Row | None:
+        """The hotspot server that guests meet, unless it is disabled or not allowed."""
+        if not self.router.hotspot_allowed:
+            return None
+        rows = self.router.table("/ip/hotspot").rows()
+        return next((row for row in rows if row.values.get("disabled") != "true"), None)
+
+    def server_profile(self) -> dict[str, str]:
+        """The server's profile."""
+        server = self.server()
+        named = self.router.table("/ip/hotspot/profile").named(
+            server.values.get("profile", "default") if server else ""
+        )
+        return named[0].values if named else {}
+
+    def login_by(self) -> list[str]:
+        """The ways to log in that the server's profile allows."""
+        return self.server_profile().get("login-by", "cookie,http-chap").split(",")
+
+    # -- phones
+
+    def join(self, mac: str, ip: str) -> Phone:
+        """A phone joins the network and sends its first packet."""
+        self.look()
+        phone = self.phones.get(mac)
+        if phone is None:
+            phone = self.phones[mac] = Phone(self, mac, ip)
+        elif phone.ip != ip:
+            self._forget_host(phone, "host address changed")
+            phone.ip = ip
+        phone.left_at = math.inf
+        self.router.lease(mac, ip)
+        self.move(phone, 0, 0)
+        return phone
+
+    def leave(self, phone: Phone) -> None:
+        """A phone goes out of reach."""
+        self.look()
+        self.settle_phone(phone)
+        phone.left_at = self.now()
+        phone.wakes_at = math.inf
+        phone.flow_up = phone.flow_down = 0.0
+        self.restless()
+
+    def move(self, phone: Phone, up: int, down: int) -> tuple[int, int]:
+        """A packet or many from a phone."""
+        self.look()
+        if phone.left_at < math.inf:
+            return 0, 0
+        self._wake(phone, self.now())
+        host = self.hosts.get(phone.ip)
+        if host is None or host.session is None:
+            return 0, 0
+        session, now = host.session, self.now()
+        self._settle(session, now)
+        session.moved_at = host.seen_at = now
+        up, down = self._room(session, up, down)
+        self._count(session, up, down)
+        self.restless()
+        self.look()
+        return up, down
+
+    def host_of(self, phone: Phone) -> Host | None:
+        """The phone's row in the host table."""
+        host = self.hosts.get(phone.ip)
+        return host if host is not None and host.phone is phone else None
+
+    def binding(self, phone: Phone) -> str | None:
+        """The type of the first IP binding that fits: regular, bypassed or blocked."""
+        for row in self.router.table("/ip/hotspot/ip-binding").rows():
+            written = row.values
+            if written.get("disabled") == "true" or not (written.get("mac-address") or written.get("address")):
+                continue
+            if written.get("mac-address", phone.mac) == phone.mac and _covers(written.get("address"), phone.ip):
+                return written.get("type", "regular")
+        return None
+
+    def bindings_changed(self) -> None:
+        """Bypassed and blocked devices have no session."""
+        for host in list(self.hosts.values()):
+            if host.session is not None and self.binding(host.phone) in ("bypassed", "blocked"):
+                self.end(host.session, "host ip-binding changed", wake=False)
+
+    def _wake(self, phone: Phone, now: float) -> None:
+        """The phone sends a packet: it is in the host table, and a MAC cookie lets it in."""
+        phone.wakes_at = math.inf
+        if self.server() is None:
+            return
+        host = self.hosts.get(phone.ip)
+        if host is None or host.phone is not phone:
+            host = self.hosts[phone.ip] = Host(self.number(), phone, now)
+            self.router.menus["/ip/hotspot/host"].changed(host)
+        host.seen_at = now
+        if host.session is None and self.binding(phone) not in ("bypassed", "blocked"):
+            self._slide_in(host, now)
+
+    def _slide_in(self, host: Host, now: float) -> None:
+        cookie = next((c for c in self.cookies.values() if c.is_mac_cookie and c.mac == host.mac), None)
+        if cookie is None or cookie.expires_at <= now or "mac-cookie" not in self.login_by():
+            return
+        try:
+            self._open(cookie.user, lambda password: True, host, "mac-cookie", now)
+        except LoginRefused as refusal:
+            self.router.log("hotspot,info,debug", f"{cookie.user} ({host.ip}): login failed: {refusal}")
+
+    # -- logging in and out
+
+    def login(self, name: str, check: Check, host: Host, by: str) -> Session:
+        """Log a host in. Raises `LoginRefused`."""
+        self.look()
+        return self._open(name, check, host, by, self.now())
+
+    def _open(self, name: str, check: Check, host: Host, by: str, now: float) -> Session:
+        user = self._user(name, check)
+        profile = self.profile_of(user)
+        self._may(user, profile, host)
+        number = int(ipaddress.ip_address(host.ip))
+        if self.router.behaviour.active_ids != "address":
+            number = self.number()
+        session = Session(number, user, profile, host, by, now)
+        session.limits_at_login = self._left(user)
+        host.session = self.sessions[host.ip] = session
+        user.online.add(session)
+        self._remember(session, now)
+        self.restless()
+        self.router.log("hotspot,account,info,debug", f"{name} ({host.ip}): logged in")
+        self.router.menus["/ip/hotspot/active"].changed(session)
+        return session
+
+    def _user(self, name: str, check: Check) -> UserRow:
+        server = self.server()
+        servers = ("all", server.values.get("name", "") if server else "")
+        for user in self.users.named(name):
+            fits = user.values.get("server", "all") in servers and user.values.get("disabled") != "true"
+            if fits and check(user.values.get("password", "")) and isinstance(user, UserRow):
+                return user
+        raise LoginRefused("invalid username or password")
+
+    def _may(self, user: UserRow, profile: Row, host: Host) -> None:
+        """Whether this user may have a session on this host now, in the order in which a router says no."""
+        name = user.values["name"]
+        try:
+            looks_like = values.mac(name)
+        except BadValue:
+            looks_like = host.mac
+        if looks_like != host.mac:
+            raise LoginRefused(f"invalid username ({name}): this MAC address is not yours")
+        if user.values.get("mac-address", host.mac) != host.mac:
+            raise LoginRefused(f"user {name} is not allowed to log in from this MAC address")
+        left = self._left(user)
+        if left.get("uptime", 1) <= 0:
+            raise LoginRefused(f"user {name} has reached uptime limit")
+        if any(left.get(way, 1) <= 0 for way in ("in", "out", "total")):
+            raise LoginRefused(f"user {name} has reached traffic limit")
+        shared = profile.values.get("shared-users", "1")
+        if shared != "unlimited" and len(user.online) >= int(shared):
+            raise LoginRefused(f"no more sessions are allowed for user {name}")
+        ceiling = LICENCE_SESSIONS.get(self.router.settings.licence_level, 0)
+        if ceiling and len(self.sessions) >= ceiling:
+            raise LoginRefused(f"session limit reached ({ceiling})")
+
+    def _left(self, user: UserRow) -> dict[str, int]:
+        """What is left of each limit that the user has, by what earlier sessions used."""
+        left: dict[str, int] = {}
+        if uptime := values.duration_seconds(user.values.get("limit-uptime", "0s")):
+            left["uptime"] = int(uptime - user.uptime_s)
+        for way, used in (("in", user.up), ("out", user.down), ("total", user.up + user.down)):
+            if limit := int(user.values.get(f"limit-bytes-{way}", "0")):
+                left[way] = limit - used
+        return left
+
+    def _remember(self, session: Session, now: float) -> None:
+        profile = session.profile.values
+        if profile.get("add-mac-cookie", "true") != "true" or "mac-cookie" not in self.login_by():
+            return
+        if any(c.is_mac_cookie and c.mac == session.host.mac and c.user == session.name for c in self.cookies.values()):
+            return
+        self.add_cookie(session, "", values.duration_seconds(profile.get("mac-cookie-timeout", "3d")), now)
+
+    def add_cookie(self, session: Session, token: str, lasts_s: float, now: float) -> Cookie:
+        """Remember a device; with a token it is a browser's cookie."""
+        cookie = Cookie(self.number(), session.name, session.host.mac, token, now + lasts_s)
+        self.cookies[cookie.number] = cookie
+        self.router.menus["/ip/hotspot/cookie"].changed(cookie)
+        return cookie
+
+    def browser_cookie(self, session: Session) -> str:
+        """A fresh cookie for the browser that logged in."""
+        lasts_s = values.duration_seconds(self.server_profile().get("http-cookie-lifetime", "3d"))
+        return self.add_cookie(session, secrets.token_hex(12), lasts_s, self.now()).token
+
+    def end(self, session: Session, why: str, *, at: float | None = None, wake: bool = True) -> None:
+        """Log a session out; its counters go into the user's row."""
+        at = self.now() if at is None else at
+        self._settle(session, at)
+        user, host = session.user, session.host
+        user.online.discard(session)
+        user.uptime_s += at - session.started
+        user.up += session.up
+        user.down += session.down
+        host.session = None
+        self.sessions.pop(host.ip, None)
+        if wake and host.phone.left_at == math.inf:
+            host.phone.wakes_at = at + self.router.behaviour.slide_back_s
+        self.restless()
+        self.router.log("hotspot,account,info,debug", f"{session.name} ({host.ip}): logged out: {why}")
+        self.router.menus["/ip/hotspot/active"].changed(session, gone=True)
+
+    def remove_host(self, host: Host) -> None:
+        """Forget a host; a phone that is still there comes back with its next packet."""
+        if host.session is not None:
+            if not self.router.behaviour.host_remove_ends_session:
+                return
+            self.end(host.session, "host removed")
+        self._drop_host(host)
+        if host.phone.left_at == math.inf:
+            host.phone.wakes_at = self.now() + self.router.behaviour.slide_back_s
+        self.restless()
+
+    def _forget_host(self, phone: Phone, why: str) -> None:
+        host = self.host_of(phone)
+        if host is None:
+            return
+        if host.session is not None:
+            self.end(host.session, why, wake=False)
+        self._drop_host(host)
+
+    def _drop_host(self, host: Host) -> None:
+        if self.hosts.get(host.ip) is host:
+            del self.hosts[host.ip]
+            self.router.menus["/ip/hotspot/host"].changed(host, gone=True)
+
+    def reboot(self, *, saved: bool) -> None:
+        """Everything live is gone. `saved` says whether counters of open sessions were written before."""
+        now = self.now()
+        for session in list(self.sessions.values()):
+            if saved:
+                self.end(session, "system reboot", wake=False)
+            session.user.online.clear()
+        self.sessions.clear()
+        self.hosts.clear()
+        if not self.router.behaviour.cookies_survive_reboot:
+            self.cookies.clear()
+        for phone in self.phones.values():
+            phone.wakes_at = now + self.router.behaviour.slide_back_s if phone.left_at == math.inf else math.inf
+        self.restless()
+
+    # -- time and traffic
+
+    def now(self) -> float:
+        """Seconds on a clock that never jumps."""
+        return self.router.clock.monotonic()
+
+    def number(self) -> int:
+        """An id that was never used."""
+        self._numbers += 1
+        return self._numbers
+
+    def restless(self) -> None:
+        """Something has changed when the next thing happens."""
+        self._next_look = -math.inf
+
+    def look(self) -> None:
+        """Catch up: end what is over, wake who sends again, in the order in which it happened."""
+        now = self.now()
+        while self._next_look <= now:
+            ends = [(*self.ends(session), session) for session in self.sessions.values()]
+            wakes = [(phone.wakes_at, phone) for phone in self.phones.values() if phone.wakes_at < math.inf]
+            dead = [(host.phone.left_at + HOST_DEAD_S, host) for host in self.hosts.values() if host.session is None]
+            moments = [*(end[0] for end in ends), *(wake[0] for wake in wakes), *(end[0] for end in dead)]
+            self._next_look = min(moments, default=math.inf)
+            if self._next_look > now:
+                return
+            self._catch_up(now, ends, wakes, dead)
+            self.restless()
+
+    def _catch_up(
+        self,
+        now: float,
+        ends: list[tuple[float, str, Session]],
+        wakes: list[tuple[float, Phone]],
+        dead: list[tuple[float, Host]],
+    ) -> None:
+        for at, why, session in sorted((end for end in ends if end[0] <= now), key=lambda end: end[0]):
+            talks = session.host.phone.left_at == math.inf and why != "idle timeout"
+            self.end(session, why, at=at, wake=talks)
+            if session.host.phone.left_at < math.inf:
+                self._drop_host(session.host)
+        for at, phone in sorted((wake for wake in wakes if wake[0] <= now), key=lambda wake: wake[0]):
+            self._wake(phone, at)
+        for at, host in dead:
+            if at <= now:
+                self._drop_host(host)
+
+    def ends(self, session: Session) -> tuple[float, str]:
+        """When the session will be over as things are now, and why."""
+        profile, user, phone = session.profile.values, session.user, session.host.phone
+        moments = [(math.inf, "")]
+        if left := self._seconds_left(session):
+            moments.append((session.started + left[0], left[1]))
+        if phone.left_at < math.inf and (keepalive := timeout(profile, "keepalive-timeout", "2m")):
+            moments.append((phone.left_at + keepalive, "keepalive timeout"))
+        still = phone.left_at < math.inf or not (phone.flow_up or phone.flow_down)
+        if still and (idle := timeout(profile, "idle-timeout", "none")):
+            moments.append((session.moved_at + idle, "idle timeout"))
+        moments.append((self._bytes_end(session, user), "traffic limit reached"))
+        return min(moments)
+
+    def _seconds_left(self, session: Session) -> tuple[float, str] | None:
+        """How long a session may be in all, and by which limit."""
+        found = []
+        if limit := values.duration_seconds(session.user.values.get("limit-uptime", "0s")):
+            found.append((limit - session.user.uptime_s, "uptime limit reached"))
+        if limit := timeout(session.profile.values, "session-timeout", "0s"):
+            found.append((limit, "session timeout"))
+        return min(found, default=None)
+
+    def time_left(self, session: Session) -> float | None:
+        """Seconds until a limit of time ends the session; None where there is none."""
+        left = self._seconds_left(session)
+        return None if left is None else session.started + left[0] - self.now()
+
+    def _bytes_end(self, session: Session, user: UserRow) -> float:
+        phone, end = session.host.phone, math.inf
+        if not _has_byte_limit(user):
+            return end
+        for room, pace in (
+            (self._room_of(session, "in"), phone.flow_up),
+            (self._room_of(session, "out"), phone.flow_down),
+            (self._room_of(session, "total"), phone.flow_up + phone.flow_down),
+        ):
+            if room <= 0:
+                return session.settled_at
+            if pace > 0:
+                end = min(end, session.settled_at + room / pace)
+        return end
+
+    def _room_of(self, session: Session, way: str) -> float:
+        limit = int(session.user.values.get(f"limit-bytes-{way}", "0"))
+        if not limit:
+            return math.inf
+        up, down = session.user.up + session.up, session.user.down + session.down
+        return limit - {"in": up, "out": down, "total": up + down}[way]
+
+    def _room(self, session: Session, up: int, down: int) -> tuple[int, int]:
+        """How much of this still fits in the user's limits."""
+        up = int(max(0, min(up, self._room_of(session, "in"))))
+        down = int(max(0, min(down, self._room_of(session, "out"))))
+        total = max(0, self._room_of(session, "total"))
+        up = int(min(up, total))
+        return up, int(min(down, total - up))
+
+    def _count(self, session: Session, up: int, down: int) -> None:
+        session.up += up
+        session.down += down
+        self.router.traffic(up, down)
+
+    def settle_phone(self, phone: Phone) -> None:
+        """Bring a phone's counters up to now."""
+        host = self.hosts.get(phone.ip)
+        if host is not None and host.session is not None:
+            self._settle(host.session, self.now())
+
+    def settle(self) -> None:
+        """Bring all counters up to now."""
+        now = self.now()
+        for session in self.sessions.values():
+            self._settle(session, now)
+
+    def _settle(self, session: Session, now: float) -> None:
+        phone, elapsed = session.host.phone, now - session.settled_at
+        session.settled_at = now
+        if elapsed <= 0 or not (phone.flow_up or phone.flow_down):
+            return
+        session.moved_at = session.host.seen_at = now
+        self._count(session, *self._room(session, round(phone.flow_up * elapsed), round(phone.flow_down * elapsed)))
+
+    def used(self, user: UserRow) -> tuple[float, int, int]:
+        """A user's seconds and bytes up and down, as its row shows them."""
+        online: Iterable[Any] = user.online if self.router.behaviour.counters_live else ()
+        now = self.now()
+        return (
+            user.uptime_s + sum(now - session.started for session in online),
+            user.up + sum(session.up for session in online),
+            user.down + sum(session.down for session in online),
+        )
+
+
+def timeout(profile: dict[str, str], name: str, default: str) -> float:
+    """Seconds of a time-out, 0 where there is none."""
+    value = profile.get(name, default)
+    return 0.0 if value == "none" else values.duration_seconds(value)
+
+
+def _has_byte_limit(user: UserRow) -> bool:
+    return any(user.values.get(f"limit-bytes-{way}", "0") != "0" for way in ("in", "out", "total"))
+
+
+def _covers(written: str | None, ip: str) -> bool:
+    if not written:
+        return True
+    first, _, last = written.partition("-")
+    if last:
+        return ipaddress.ip_address(first) <= ipaddress.ip_address(ip) <= ipaddress.ip_address(last)  # type: ignore[operator]
+    return ipaddress.ip_address(ip) in ipaddress.ip_network(written, strict=False)
+
+
+def api_login(hotspot: Hotspot, arguments: dict[str, str]) -> Session:
+    """`/ip/hotspot/active/login`, with the refusals that were seen on live routers. Raises `Trap`."""
+    host = _host_to_log_in(hotspot, arguments.get("ip"), arguments.get("mac-address"))
+    name, password = arguments.get("user", ""), arguments.get("password", "")
+    behaviour = hotspot.router.behaviour
+    if behaviour.login_needs_pap and "http-pap" not in hotspot.login_by():
+        raise Trap("login method not allowed")
+    if host.session is not None:
+        if behaviour.login_again == "keep":
+            return host.session
+        if behaviour.login_again == "refuse":
+            raise Trap(f"host {host.ip} is already authorized")
+        hotspot.end(host.session, "replaced", wake=False)
+    try:
+        return hotspot.login(name, lambda secret: secret == password, host, "http-pap")
+    except LoginRefused as refusal:
+        raise Trap(str(refusal)) from refusal
+
+
+def _host_to_log_in(hotspot: Hotspot, ip: str | None, mac: str | None) -> Host:
+    hotspot.look()
+    try:
+        ip = values.address(ip or "")
+    except BadValue as error:
+        raise Trap("invalid value for argument ip", 1) from error
+    try:
+        mac = values.mac(mac) if mac is not None else None
+    except BadValue as error:
+        raise Trap("invalid value of mac-address, mac address required", 1) from error
+    host = hotspot.hosts.get(ip)
+    if host is None:
+        raise Trap(f"unknown host IP {ip}")
+    if mac is not None and mac != host.mac:
+        raise Trap("wrong MAC provided")
+    return host
