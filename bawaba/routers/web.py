@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -10,9 +10,9 @@ from flask import Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from bawaba.core.errors import Invalid, Problem
-from bawaba.routers import devices, queries, service
-from bawaba.routers.links import known_drivers
+from bawaba.core.errors import Problem
+from bawaba.routers import devices, queries, router_form, service
+from bawaba.routers.links import driver_class, known_drivers
 from bawaba.routers.models import Router, RouterJob
 from bawaba.routers.schemas import DeviceIn, RouterChange, RouterIn
 from bawaba.sites.service import own_sites
@@ -24,7 +24,7 @@ from bawaba.web.language import translate as _
 from bawaba.web.paging import PageRequest, page_of, page_request
 
 bp = APIBlueprint("routers_pages", __name__, enable_openapi=False)
-FIELDS = ("name", "driver", "address", "port", "username", "password", "failover_group")
+FIELDS = ("name", "address", "port", "username", "password", "failover_group")
 MAKES = {
     "fake": "In memory (to try things out)",
     "linux": "This Linux machine (nftables)",
@@ -54,6 +54,12 @@ pages.say(
 def make_name(driver: str) -> str:
     """A make of router in words; one without words by its driver's name."""
     return _(MAKES.get(driver, driver))
+
+
+@bp.app_template_global()
+def translated(choices: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The choices of a menu in the reader's language."""
+    return [(value, _(words)) for value, words in choices]
 
 
 # Routers
@@ -89,43 +95,46 @@ test_router.__test__ = False  # type: ignore[attr-defined]  # pytest takes the n
 @bp.get("/routers/new")
 @requires("routers:write")
 def new_router() -> Response:
-    """The form of a new router."""
-    return _form(None, Form({"driver": "linux" if "linux" in known_drivers() else known_drivers()[0]}))
+    """Which make a new router is; once that is known, the form of this make."""
+    make = request.args.get("driver", "")
+    return _new_form(make, Form({"driver": make}))
 
 
 @bp.post("/routers/new")
 @requires("routers:write")
 def add_router() -> ResponseReturnValue:
     """Add a router."""
+    make = request.form.get("driver", "")
     try:
         site_id = request.form.get("site_id") or None
-        router = service.add_router(runtime(), actor(), parse(RouterIn, _sent() | {"site_id": site_id}).model_dump())
+        sent = {"site_id": site_id, "driver": make, "options": router_form.options_sent(make)} | _sent()
+        router = service.add_router(runtime(), actor(), parse(RouterIn, sent).model_dump())
     except Problem as problem:
-        return _form(None, typed(problem), problem.status)
+        return _new_form(make, typed(problem), problem.status)
     return pages.go(f"/routers/{router.id}", "router_added")
 
 
 @bp.get("/routers/<int:router_id>/edit")
 @requires("routers:write")
 def edit_router(router_id: int) -> Response:
-    """The form of a router as it is, without its password."""
+    """The form of a router as it is, without its password and its secret options."""
     router = runtime().read(queries.get_router, actor(), router_id)
     values = {name: getattr(router, name) for name in FIELDS if name != "password"}
-    lines = [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in router.options.items()]
-    return _form(router, Form(values | {"options": "\n".join(lines)}))
+    return _form(router.driver, Form(values | router_form.values(router)), router)
 
 
 @bp.post("/routers/<int:router_id>/edit")
 @requires("routers:write")
 def save_router(router_id: int) -> ResponseReturnValue:
-    """Change a router; a password that is left empty stays."""
+    """Change a router; a password or a secret option that is left empty stays."""
     router = runtime().read(queries.get_router, actor(), router_id)
     try:
         emptied = dict.fromkeys(("port", "username", "failover_group"))
-        changes = parse(RouterChange, emptied | _sent()).changes()
+        options = router_form.options_sent(router.driver)
+        changes = parse(RouterChange, emptied | _sent() | {"options": options}).changes()
         service.change_router(runtime(), actor(), router_id, changes)
     except Problem as problem:
-        return _form(router, typed(problem), problem.status)
+        return _form(router.driver, typed(problem), router, problem.status)
     return pages.go(f"/routers/{router_id}", "router_saved")
 
 
@@ -175,31 +184,22 @@ def _router_page(router_id: int, **facts: Any) -> Response:
     return pages.show("routers/router.html", "routers/_router.html", **found)
 
 
-def _form(router: Router | None, form: Form, status: int = 200) -> Response:
+def _new_form(make: str, form: Form, status: int = 200) -> Response:
+    if make in known_drivers():
+        return _form(make, form, None, status)
     makes = [(driver, make_name(driver)) for driver in known_drivers()]
-    return pages.show("routers/form.html", None, status, router=router, form=form, makes=makes)
+    return pages.show("routers/choose.html", None, status, form=form, makes=makes)
+
+
+def _form(make: str, form: Form, router: Router | None = None, status: int = 200) -> Response:
+    asked = {"make": make, "needs": driver_class(make).needs, "options": router_form.fields(make, router)}
+    return pages.show("routers/form.html", None, status, router=router, form=form, **asked)
 
 
 def _sent() -> dict[str, Any]:
-    """The fields that were filled in. Raises `Invalid` when the options are not lines of `name = value`."""
-    sent: dict[str, Any] = {name: request.form.get(name, "").strip() for name in FIELDS}
-    return {name: text for name, text in sent.items() if text} | {"options": _options(request.form.get("options", ""))}
-
-
-def _options(text: str) -> dict[str, Any]:
-    """Lines of `name = value`; a value is JSON where it can be read so, else plain text."""
-    found: dict[str, Any] = {}
-    for line in text.splitlines():
-        name, equals, value = (part.strip() for part in line.partition("="))
-        if not line.strip():
-            continue
-        if not equals or not name:
-            raise Invalid(fields={"options": [_("Write one option a line, like lan4 = 10.77.0.0/24.")]})
-        try:
-            found[name] = json.loads(value)
-        except json.JSONDecodeError:
-            found[name] = value
-    return found
+    """The fields that were filled in, but for the options."""
+    sent = {name: request.form.get(name, "").strip() for name in FIELDS}
+    return {name: text for name, text in sent.items() if text}
 
 
 # The error list

@@ -56,13 +56,22 @@ class Form:
         return [str(value) for value in self._values.get(name) or ()]
 
     def fault(self, name: str) -> str:
-        """What is wrong with a field; an empty text when nothing is."""
+        """What is wrong with a field or a part of it; an empty text when nothing is."""
         self._shown.add(name)
-        return " ".join(self._faults.get(name, ()))
+        return " ".join(text for path, texts in self._faults.items() if _is_within(path, name) for text in texts)
 
     def unshown(self) -> list[tuple[str, str]]:
         """Faults that no field of the form has shown."""
-        return [(name, " ".join(texts)) for name, texts in self._faults.items() if name not in self._shown]
+        return [
+            (path, " ".join(texts))
+            for path, texts in self._faults.items()
+            if not any(_is_within(path, name) for name in self._shown)
+        ]
+
+
+def _is_within(path: str, name: str) -> bool:
+    """Whether a fault is one of a field: "names.0" of "names", "options.lan4" of itself."""
+    return path == name or path.startswith(f"{name}.")
 
 
 def typed(problem: Problem | None = None) -> Form:
@@ -86,7 +95,7 @@ def _pydantic_faults(error: ValidationError) -> dict[str, list[str]]:
             name: value for name, value in item.get("ctx", {}).items() if isinstance(value, int | float | str)
         }
         text = _(known, **context) if known else _fault_sentence(item["msg"].removeprefix("Value error, "))
-        by_field.setdefault(str(item["loc"][0]) if item["loc"] else "", []).append(text)
+        by_field.setdefault(".".join(map(str, item["loc"])), []).append(text)
     return by_field
 
 

@@ -9,6 +9,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.wiring import start_background
 from tests.cast import Cast
 from tests.pages.browser import Browser
+from tests.routers.conftest import acme  # noqa: F401
 from tests.staff import app, let_in  # noqa: F401
 
 

@@ -11,6 +11,8 @@ from jinja2.ext import babel_extract
 import bawaba
 from bawaba.accounts.people_web import ROLES
 from bawaba.portal.words import ENDED, HEADINGS
+from bawaba.routers.links import driver_class, known_drivers
+from bawaba.routers.options import options_of
 from bawaba.routers.web import MAKES
 from bawaba.sessions.web import CAUSES
 from bawaba.web import pages
@@ -25,11 +27,21 @@ def sentences() -> set[str]:
     """All of them, in English; of those with a plural, the singular."""
     found = {text for _place, text in [*of_templates(), *of_code()]}
     found |= set(SENTENCES.values()) | {said.text for said in pages.SAID.values()} | set(FAULTS.values())
+    found |= set(of_makes())
     found |= {text for words in ROLES.values() for text in words} | set(MAKES.values()) | set(CAUSES.values())
     found |= set(HEADINGS.values()) | set(ENDED.values())
     for title, links in pages.MENU:
         found |= {title, *(link.text for link in links), *(link.short for link in links)}
     return found - {""}
+
+
+def of_makes() -> Iterator[str]:
+    """What the makes of routers ask for."""
+    for make in known_drivers():
+        driver = driver_class(make)
+        yield from driver.needs.sentences()
+        for option in options_of(driver.Options):
+            yield from option.sentences()
 
 
 def of_templates() -> Iterator[tuple[str, str]]:

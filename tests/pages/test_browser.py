@@ -256,7 +256,8 @@ def out_of_order(shop: Product) -> None:
 
 PAGES = """
 /dashboard /cards/new /batches /batches/1 /cards /cards?q=NONE /cards/150 /cards/225 /cards/150/disable /sessions
-/sessions?ended=true /sessions/1/end /routers /routers/1 /routers/2 /routers/new /routers/1/edit /jobs /jobs?state=done
+/sessions?ended=true /sessions/1/end /routers /routers/1 /routers/2 /routers/new
+/routers/new?driver=linux /routers/1/edit /jobs /jobs?state=done
 /devices /plans /plans/new /plans/1 /plans?archived=true /people /people/new /people/2 /account /site /site/new
 """
 

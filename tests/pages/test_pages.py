@@ -11,6 +11,7 @@ from flask import Flask
 from bawaba.accounts.models import User
 from bawaba.core.runtime import Runtime
 from bawaba.plans.models import Plan
+from bawaba.routers import told
 from bawaba.routers.models import Router
 from bawaba.sites.models import Site
 from bawaba.vouchers.models import Batch, Voucher
@@ -279,22 +280,72 @@ def test_a_router_keeps_its_password_and_what_a_form_left_out(hana: Browser, cas
         "/routers/new",
         {
             "name": "Roof",
-            "driver": "fake",
-            "address": "memory",
-            "password": "s3cret-router",
-            "options": "traffic = true\nlan4 = 10.77.0.0/24",
+            "driver": "radius",
+            "address": "10.0.0.1",
+            "password": "s3cret-router-of-the-roof",
+            "options.lan4": "10.77.0.0/24، 10.78.0.0/24",
+            "options.interim_seconds": "٩٠",
+            "options.nas": "standard",
+            "options.message_authenticator": "true",
         },
     )
     router_id = int(re.findall(r"/routers/(\d+)", path)[0])
     sealed = cast.row(Router, router_id).password_sealed
-    assert cast.row(Router, router_id).options == {"traffic": True, "lan4": ["10.77.0.0/24"]}
+    assert cast.row(Router, router_id).options == {"lan4": ["10.77.0.0/24", "10.78.0.0/24"], "interim_seconds": 90}
 
     form = hana.fields(f"/routers/{router_id}/edit")
     assert "s3cret-router" not in hana.get(f"/routers/{router_id}/edit").text
     hana.submit(f"/routers/{router_id}/edit", form | {"name": "Tower"})
 
     router = cast.row(Router, router_id)
-    assert router.name == "Tower" and router.password_sealed == sealed and router.options["lan4"] == ["10.77.0.0/24"]
+    assert router.name == "Tower" and router.password_sealed == sealed
+    assert router.options == {"lan4": ["10.77.0.0/24", "10.78.0.0/24"], "interim_seconds": 90}
+
+
+def test_a_switch_that_is_on_by_itself_can_be_turned_off_and_on(hana: Browser, cast: Cast):
+    router = cast.make_router(cast.site.id, driver="radius", address="10.0.0.1", password_sealed=b"x" * 40)
+    path, name = f"/routers/{router.id}/edit", "options.message_authenticator"
+    form = hana.fields(path)
+    assert form.pop(name) == "true"
+
+    hana.submit(path, form)
+    assert cast.row(Router, router.id).options == {"message_authenticator": False} and name not in hana.fields(path)
+    hana.submit(path, form | {name: "true"})
+    assert cast.row(Router, router.id).options == {}
+
+
+@pytest.mark.parametrize(
+    ("make", "asked", "not_asked"),
+    [
+        ("linux", {"address", "options.lan4", "options.lan6"}, {"port", "username", "password", "options.traffic"}),
+        ("fake", {"options.traffic", "options.lan4"}, {"address", "port", "username", "password"}),
+        ("radius", {"address", "port", "password", "options.nas"}, {"username", "options.traffic"}),
+    ],
+)
+def test_a_form_asks_for_what_its_make_needs(hana: Browser, make: str, asked: set[str], not_asked: set[str]):
+    assert f'value="{make}"' in hana.get("/routers/new").text
+    fields = set(re.findall(r'name="([^"]+)"', hana.get(f"/routers/new?driver={make}").text))
+
+    assert asked <= fields and not not_asked & fields
+
+
+def test_a_secret_option_is_never_shown_and_stays_when_its_field_is_left_empty(hana: Browser, cast: Cast, acme: None):
+    facts = {"name": "Roof", "driver": "acme", "address": "10.0.0.1", "username": "b", "password": "pw-of-acme"}
+    path = hana.submit("/routers/new", facts | {"options.faskey": "a-key-of-acme", "options.way": "api"})
+    edit = path.split("?")[0] + "/edit"
+    sealed = cast.row(Router, 2).secrets_sealed
+
+    assert "a-key-of-acme" not in hana.get(edit).text and "Empty: stays as it is." in words(hana.get(edit).text)
+    hana.submit(edit, hana.fields(edit) | {"options.poll_s": "7"})
+
+    assert set(sealed) == {"faskey"} and cast.row(Router, 2).options == {"poll_s": 7}
+    assert told.unseal(cast.rt.keyring, cast.row(Router, 2).secrets_sealed) == {"faskey": "a-key-of-acme"}
+
+
+def test_a_make_that_is_not_there_leads_back_to_the_choice(hana: Browser):
+    assert "Which make is it?" in words(hana.get("/routers/new?driver=toaster").text)
+    answer = hana.post("/routers/new", {"name": "Roof", "driver": "toaster"})
+    assert answer.status_code == 422 and "Which make is it?" in words(answer.text)
 
 
 def test_a_router_is_tested_rested_and_removed_from_its_page(hana: Browser, cast: Cast, working: Runtime):
@@ -308,11 +359,13 @@ def test_a_router_is_tested_rested_and_removed_from_its_page(hana: Browser, cast
     assert "Spare" not in hana.read("/routers")
 
 
-def test_options_that_are_no_options_are_refused_at_their_field(hana: Browser):
-    answer = hana.post("/routers/new", {"name": "Roof", "driver": "fake", "address": "memory", "options": "traffic"})
+def test_an_option_that_does_not_fit_is_refused_at_its_field(hana: Browser):
+    sent = {"name": "Gate", "driver": "linux", "address": "/run/x.sock", "options.lan4": "café"}
+    answer = hana.post("/routers/new", sent)
 
-    assert answer.status_code == 422 and "Write one option a line" in words(answer.text)
-    assert form_fields(answer.text)["options"] == "traffic"
+    assert answer.status_code == 422 and re.search(r'id="options.lan4-fault">.*Must be networks', answer.text, re.S)
+    assert form_fields(answer.text)["options.lan4"] == "café"
+    assert "اكتب شبكات" in words(hana.post("/routers/new?lang=ar", sent).text)
 
 
 def test_the_error_list_lets_an_admin_retry_move_and_give_up(hana: Browser, omar: Browser, cast: Cast, rt: Runtime):
