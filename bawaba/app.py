@@ -21,6 +21,7 @@ from bawaba.plans import web as plans_pages
 from bawaba.portal import api as portal_api
 from bawaba.portal import captive, hotspot
 from bawaba.portal import web as portal_web
+from bawaba.radius import api as radius_api
 from bawaba.routers import api as routers_api
 from bawaba.routers import web as routers_pages
 from bawaba.routers.setup import web as router_setup_pages
@@ -57,6 +58,7 @@ BLUEPRINTS = [
     sessions_pages.bp,
     portal_api.bp,
     portal_web.bp,
+    radius_api.bp,
     hotspot.bp,
 ]
 

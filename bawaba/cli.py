@@ -168,17 +168,19 @@ def router_add(name: str, driver: str, options: tuple[str, ...], lan4: str, lan6
     from bawaba.web.input import parse
 
     with _runtime() as rt:
-        if driver_class(driver).needs.password:
-            way["password"] = _asked_password()
+        needs = driver_class(driver).needs
+        if needs.password:
+            way["password"] = _asked_password(may_be_empty=needs.password_made)
         told = {"lan4": lan4, "lan6": lan6} | dict(map(_named_value, options))
         wanted = parse(RouterIn, {"name": name, "driver": driver, **way, "options": told})
         click.echo(f"router {service.add_router(rt, SYSTEM, wanted.model_dump()).id}: {name}")
 
 
-def _asked_password() -> str:
+def _asked_password(*, may_be_empty: bool) -> str:
     """A password that stands in no list of processes."""
     if sys.stdin.isatty():
-        return str(click.prompt("Password", hide_input=True, err=True))
+        default = "" if may_be_empty else None
+        return str(click.prompt("Password", default, hide_input=True, show_default=False, err=True))
     return sys.stdin.readline().rstrip("\n")
 
 

@@ -20,6 +20,7 @@ from bawaba.core.errors import Problem
 from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling
+from bawaba.radius import naming, watching
 from bawaba.routers import cards, devices, promises
 from bawaba.routers.part import Routers
 from bawaba.sessions import admission, guessing
@@ -51,10 +52,10 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     routers.kinds = {
         cards.KIND: cards.kind(rt.keyring),
         devices.KIND: devices.WORK,
-        admission.ADMIT: admission.ADMIT_WORK,
-        admission.KICK: admission.KICK_WORK,
+        admission.ADMIT: naming.for_letting_in(admission.ADMIT_WORK, rt.keyring),
+        admission.KICK: naming.for_closing_out(admission.KICK_WORK, rt.keyring),
     }
-    routers.on_poll = polling.poll
+    routers.on_poll = watching.instead_of(polling.poll)
     rt.parts["routers"] = routers
     rt.parts["card_store"] = CardStore(config.data_dir, rt.keyring)
     rt.parts["batch_maker"] = BatchMaker(rt)

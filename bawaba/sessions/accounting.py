@@ -139,7 +139,7 @@ def _judge(
     if opening and reading is not None and not reading.raw.get("ended"):
         _found_online(db, session, reading, now, settled)
         return
-    cause, ended_at = _cause(db, session, new, now)
+    cause, ended_at = why_over(db, session, new, now)
     if cause is None and reading is not None and reading.raw.get("ended") == "data":
         cause, ended_at = rules.DATA_SPENT, now  # the gateway stops just short of the last packet
     if (
@@ -159,7 +159,7 @@ def _judge(
         settled.readmitted.append(session.id)
 
 
-def _cause(db: Session, session: Any, new: tuple[int, int], now: datetime) -> tuple[str | None, datetime | None]:
+def why_over(db: Session, session: Any, new: tuple[int, int], now: datetime) -> tuple[str | None, datetime | None]:
     """Why a session has to end now, and when that was; (None, None) when it goes on."""
     if session.disabled_at is not None:
         return rules.ADMIN_RESET, now

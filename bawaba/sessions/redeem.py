@@ -17,7 +17,7 @@ from bawaba.core.statement import Statement
 from bawaba.routers.driver import Client
 from bawaba.routers.errors import RouterUnreachableNow
 from bawaba.routers.part import part
-from bawaba.routers.promises import EXPRESS_S, Promised, promise
+from bawaba.routers.promises import EXPRESS_S, Promised, mark_done, promise
 from bawaba.sales.service import record_sale
 from bawaba.sessions import admission, guessing, rules
 from bawaba.sessions.admission import AdmitWork, device_client, kick
@@ -34,20 +34,20 @@ GUEST_WAIT_S = 1.5
 RESUME_DAYS = 90
 
 PLACE = Statement(
-    "SELECT s.id, s.time_zone, s.wrong_tries_per_minute, s.device_moves_per_day, r.status, r.breaker_until, "
-    "r.failover_group, d.standing, m.id, m.blocked_until, w.tries, w.counted_at "
+    "SELECT s.id, s.time_zone, s.wrong_tries_per_minute, s.device_moves_per_day, r.status, r.failover_group, "
+    "d.standing, m.id, m.blocked_until, w.tries, w.counted_at "
     "FROM router r JOIN site s ON s.id = r.site_id "
     "LEFT JOIN device d ON d.site_id = s.id AND d.mac = :device "
     "LEFT JOIN guess_meter m ON m.site_id = s.id AND m.device = :device "
     "LEFT JOIN guess_meter w ON w.site_id = s.id AND w.device = '' "
     "WHERE r.id = :router_id",
-    "site_id time_zone wrong_tries_per_minute device_moves_per_day router_status breaker_until failover_group "
+    "site_id time_zone wrong_tries_per_minute device_moves_per_day router_status failover_group "
     "standing device_meter device_blocked_until site_tries site_counted_at",
-    ("breaker_until", "device_blocked_until", "site_counted_at"),
+    ("device_blocked_until", "site_counted_at"),
 )
 SPARE_UP = Statement(
     "SELECT 1 FROM router WHERE site_id = :site_id AND failover_group = :failover_group AND id <> :router_id "
-    "AND status IN ('up', 'degraded') AND (breaker_until IS NULL OR breaker_until <= :now) LIMIT 1"
+    "AND status IN ('up', 'degraded') LIMIT 1"
 )
 WAS_HERE = Statement("SELECT 1 FROM guest_session WHERE voucher_id = :voucher_id AND client_mac = :mac LIMIT 1")
 START = Statement(
@@ -72,6 +72,7 @@ BEGIN = Statement(  # PostgreSQL: claim, sale, session and promise in one go
     "SELECT session.id, job.id FROM session, job",
     "session_id job_id",
 )
+ASKED_FOR = Statement("UPDATE guest_session SET seen_at = :now WHERE id = :id")
 LAST_CARD = Statement(
     "SELECT voucher_id FROM guest_session WHERE site_id = :site_id AND client_mac = :mac AND created_at > :since "
     "ORDER BY created_at DESC, id DESC LIMIT 1",
@@ -108,6 +109,15 @@ class Redemption:
     remaining_bytes: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a router that asks for its guest itself is told; `work` has the limits as they stand."""
+
+    redemption: Redemption
+    work: AdmitWork
+    idle_timeout_s: int
+
+
 @dataclass
 class _Outcome:
     """What the transaction came to: a redemption with work for the router, or the refusal to give."""
@@ -135,7 +145,36 @@ def resume(rt: Runtime, guest: Guest, *, move: bool = False) -> Redemption:
     return _carry_out(rt, guest, rt.transact(_resume, guest, move, rt.clock.now()))
 
 
-def _carry_out(rt: Runtime, guest: Guest, outcome: _Outcome) -> Redemption:
+def answer_router(rt: Runtime, guest: Guest, code: str | None) -> Answer:
+    """Let a router that asks for its guest itself (RADIUS) know what the guest may have: by a code, or (None) by the
+    card that the device last used here. The answer is the delivery, so nothing stays promised to the router; time
+    starts when it reports the session. Raises what `redeem` and `resume` raise."""
+    outcome, answer = rt.transact(_answer_router, rt, guest, code, rt.clock.now())
+    _made_known(rt, outcome)
+    assert answer is not None
+    return answer
+
+
+def _answer_router(
+    db: Session, rt: Runtime, guest: Guest, code: str | None, now: datetime
+) -> tuple[_Outcome, Answer | None]:
+    outcome = _resume(db, guest, False, now) if code is None else _redeem(db, rt, code, guest, False, now)
+    redemption = outcome.redemption
+    if redemption is None:
+        return outcome, None
+    if outcome.job is not None:
+        mark_done(db, outcome.job.id, now)
+    if redemption.status == "opening":
+        ASKED_FOR.run(db, id=redemption.session_id, now=now)
+    session = admission.SESSION.first(db, id=redemption.session_id)
+    card = claiming.BY_ID.first(db, id=redemption.voucher_id)
+    left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
+    work = admission.work_for(session.id, session.rev, card, left, guest.client)
+    return outcome, Answer(redemption, work, card.idle_timeout_seconds)
+
+
+def _made_known(rt: Runtime, outcome: _Outcome) -> Redemption:
+    """Tell what has happened, and answer with what the guest got. Raises the refusal."""
     for device in outcome.crossed:
         rt.publish(GuessingSuspected(outcome.site_id, device))
     if outcome.refusal is not None:
@@ -145,6 +184,11 @@ def _carry_out(rt: Runtime, guest: Guest, outcome: _Outcome) -> Redemption:
     admission.announce(rt, outcome.ended)
     if outcome.ended:
         part(rt).wake()
+    return redemption
+
+
+def _carry_out(rt: Runtime, guest: Guest, outcome: _Outcome) -> Redemption:
+    redemption = _made_known(rt, outcome)
     if outcome.job is None:
         return redemption
     for event in part(rt).deliver(outcome.job, outcome.work, GUEST_WAIT_S) or ():
@@ -210,7 +254,7 @@ def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: date
     if leaving is None:
         since, may_move = live[0].start_time, _may_move(card, place, now)
         return _Outcome(refusal=TooManyDevices(at_once=card.devices_at_once, since=since, may_move=may_move))
-    if _is_away(place, now) and not _has_spare(db, place, guest.router_id, now):
+    if place.router_status == "down" and not _has_spare(db, place, guest.router_id):
         return _Outcome(refusal=RouterUnreachableNow())
     ended = _let_go(db, card, leaving, move, place, now)
     if ended:  # what they used is booked now
@@ -279,7 +323,7 @@ def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, pl
     that one is down and the session is on its spare. Where nobody is at work any more on letting it in, work is
     promised again."""
     waiting = Redemption(mine.id, card.id, card.serial, True, "opening", remaining_bytes=left_bytes(left))
-    stays = mine.router_id == guest.router_id or _is_away(place, now)
+    stays = mine.router_id == guest.router_id or place.router_status == "down"
     if stays and mine.state == "online":
         start, end = mine.start_time, mine.end_time
         going_on = replace(waiting, status="online", start_time=start, end_time=end, remaining_seconds=left.seconds)
@@ -293,16 +337,11 @@ def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, pl
     return _Outcome(waiting, job=job, work=admission.work_for(mine.id, 2, card, left, guest.client))
 
 
-def _is_away(place: Any, now: datetime) -> bool:
-    """Whether the router is known not to answer: down, or left alone for now."""
-    return place.router_status == "down" or (place.breaker_until is not None and now < place.breaker_until)
-
-
-def _has_spare(db: Session, place: Any, router_id: int, now: datetime) -> bool:
+def _has_spare(db: Session, place: Any, router_id: int) -> bool:
     if not place.failover_group:
         return False
     group = place.failover_group
-    return SPARE_UP.first(db, site_id=place.site_id, failover_group=group, router_id=router_id, now=now) is not None
+    return SPARE_UP.first(db, site_id=place.site_id, failover_group=group, router_id=router_id) is not None
 
 
 def _as_confirmed(redemption: Redemption, session: dict[str, Any], now: datetime) -> Redemption:

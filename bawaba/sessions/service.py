@@ -97,7 +97,7 @@ def _close(rt: Runtime, jobs: list[Promised], session_ids: list[int]) -> None:
     """Close access now where routers answer in time; else the promises stand and the outbox keeps them."""
     until = time.monotonic() + GUEST_WAIT_S
     for job in jobs:
-        work = rt.read(admission.prepare_kick, job, rt.clock.now())
+        work = rt.read(part(rt).kinds[job.kind].prepare, job, rt.clock.now())
         if work is not None:
             part(rt).deliver(job, work, max(0.0, until - time.monotonic()))
     admission.announce(rt, session_ids)

@@ -30,6 +30,8 @@ CAUSES = {  # RADIUS's words (RFC 2866, 5.10) in ours
     "NAS-Reboot": "Router restarted",
     "Lost-Carrier": "Phone went away",
     "NAS-Error": "Router failed",
+    "Lost-Service": "No longer reported by the router",
+    "Admin-Reboot": "Router restarted",
 }
 
 pages.say(session_ended="The device is offline.")

@@ -19,6 +19,7 @@ from bawaba.web import language
 View = TypeVar("View", bound=Callable[..., Any])
 EVERYONE = "open"  # no sign-in at all: guests, sign-in itself, health
 SIGNED_IN = "signed_in"  # any signed-in person, for what is their own
+MACHINE = "machine"  # a program of ours on this machine, which proves itself by the view's own check; no person
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -66,6 +67,16 @@ def signed_in(view: View) -> View:
     return view
 
 
+def for_machine(check: Callable[[Runtime], bool]) -> Callable[[View], View]:
+    """Mark a view that only a program may use which `check` knows; to everybody else it is shut."""
+
+    def mark(view: View) -> View:
+        view.permission, view.knows = MACHINE, check  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
 def runtime() -> Runtime:
     """The Runtime behind this request."""
     rt: Runtime = current_app.extensions["bawaba"]
@@ -95,6 +106,11 @@ def install(app: Flask, authenticate: Authenticate) -> None:
         permission = permission_of(view)
         g.caller = None
         if permission == EVERYONE:
+            return None
+        if permission == MACHINE:
+            knows: Callable[[Runtime], bool] = getattr(view, "knows")  # noqa: B009 - views say nothing of it
+            if not knows(runtime()):
+                raise Unauthenticated()
             return None
         found = authenticate(runtime())
         if found is None:

@@ -14,10 +14,11 @@ from werkzeug.routing import Map, Rule
 
 from bawaba.accounts import roles
 from bawaba.core.runtime import Runtime
+from bawaba.radius.door import USER, secret_of
 from bawaba.routers.models import RouterJob
 from bawaba.sessions.models import GuestSession
 from bawaba.vouchers.models import Batch, Voucher
-from bawaba.web.guard import EVERYONE, SIGNED_IN, permission_of
+from bawaba.web.guard import EVERYONE, MACHINE, SIGNED_IN, permission_of
 from tests.cast import PHONE, Cast
 from tests.staff import Person, error_of, signed_in
 
@@ -58,7 +59,12 @@ def doors(app: Flask) -> list[Door]:
 
 def closed(app: Flask) -> list[Door]:
     """All that needs somebody who is signed in."""
-    return [door for door in doors(app) if door.permission != EVERYONE]
+    return [door for door in doors(app) if door.permission not in (EVERYONE, MACHINE)]
+
+
+def for_machines(app: Flask) -> list[Door]:
+    """All that no person may use, whoever it is."""
+    return [door for door in doors(app) if door.permission == MACHINE]
 
 
 def test_the_walk_finds_the_product(app: Flask) -> None:
@@ -68,7 +74,7 @@ def test_the_walk_finds_the_product(app: Flask) -> None:
 
 
 def test_every_door_says_who_may_come_in(app: Flask) -> None:
-    known = roles.PERMISSIONS["admin"] | {EVERYONE, SIGNED_IN}
+    known = roles.PERMISSIONS["admin"] | {EVERYONE, SIGNED_IN, MACHINE}
     assert [str(door) for door in doors(app) if door.permission not in known] == []
 
 
@@ -86,6 +92,21 @@ def test_nobody_comes_in(app: Flask) -> None:
             assert answer.status_code == 303 and answer.headers["Location"].startswith("/login"), door
         else:
             assert (answer.status_code, error_of(answer)) == (401, "unauthenticated"), door
+
+
+def test_a_door_for_a_machine_is_shut_to_people_and_to_machines_elsewhere(app: Flask, rt: Runtime) -> None:
+    hana = signed_in(app, rt, "hana", "admin")
+    assert len(for_machines(app)) >= 2
+    for door in for_machines(app):
+        right: Any = {"auth": (USER, secret_of(rt.keyring)), "method": door.method, "json": {}}
+        for refused in (
+            app.test_client().open(door.path, method=door.method),
+            hana.ask(door.method, door.path, {}),
+            app.test_client().open(door.path, **right | {"auth": (USER, "guessed")}),
+            app.test_client().open(door.path, environ_base={"REMOTE_ADDR": "192.168.1.9"}, **right),
+        ):
+            assert (refused.status_code, error_of(refused)) == (401, "unauthenticated"), door
+        assert app.test_client().open(door.path, **right).status_code not in {401, 403}, door
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])
