@@ -47,14 +47,26 @@ def identify(rt: Runtime, told: Told) -> Guest:
 
 
 def find_router(rt: Runtime, told: Told) -> Entry | None:
-    """The router whose network the request came from, whatever the redirect says; else the one that it names; where it
-    names none, the only one there is. Of several with that network it may choose."""
+    """The router that a guest is behind; None where that can't be known.
+
+    The network that a request came from decides, whatever the redirect says, which may choose among several
+    with that network. From elsewhere (behind NAT, or a router whose networks nobody told us) it is the router
+    that the redirect names, if that may be; else the only one whose networks are not known, or the only one there is.
+    """
     known = directory(rt)
     named = known.named(told.router) if told.router else None
     near = known.behind(told.source_ip)
     if near is not None:
         return named if named is not None and named.has(told.source_ip) else near
-    return named if told.router else known.only()
+    if told.router and (named is None or _may_be(named, told)):
+        return named
+    return known.unplaced() or known.only()
+
+
+def _may_be(named: Entry, told: Told) -> bool:
+    """Whether a guest may be behind a router whose networks the request did not come from: they are not known, or the
+    address that the redirect gives the guest is in them."""
+    return not named.networks or (told.client_ip is not None and named.has(told.client_ip))
 
 
 def _believed(router: Entry, told: Told) -> Guest:

@@ -71,6 +71,11 @@ class Directory:
         """The router whose guests' network an address is in."""
         return next((entry for entry in self.entries() if entry.has(address)), None)
 
+    def unplaced(self) -> Entry | None:
+        """The only router whose guests' networks are not known; None where there is none, or more than one."""
+        found = [entry for entry in self.entries() if not entry.networks]
+        return found[0] if len(found) == 1 else None
+
     def only(self) -> Entry | None:
         """The only router there is, or None."""
         entries = self.entries()

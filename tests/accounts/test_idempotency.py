@@ -17,7 +17,7 @@ from bawaba.accounts.models import IdempotencyKey
 from bawaba.app import create_app
 from bawaba.sites.models import Site
 from bawaba.web import guard
-from tests.staff import YEMEN, Person, error_of, signed_in
+from tests.staff import YEMEN, Person, error_of, faults_of, signed_in
 
 KEY = "till-3 #0042"
 
@@ -164,6 +164,28 @@ def test_a_lost_secret_cannot_be_told_anew(hana, rt, clock, impatient, monkeypat
     answer = hana.post("/api/keys", {"name": "till"}, Idempotency_Key=KEY)
     assert (answer.status_code, error_of(answer)) == (409, "idempotency_in_progress")
     assert len(hana.get("/api/keys").json["items"]) == 1
+
+
+NO_CREATES = ("/api/auth/", "/api/me/", "/api/voucher/redeem")  # nothing is made, or it is the card that is there once
+
+
+def test_every_create_takes_a_key(hana, app, cast):
+    """A key that can't be one is refused by whoever looks at keys, creates of later days too."""
+    rules = [rule for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ()) and not rule.arguments]
+    creates = [str(rule) for rule in rules if rule.rule.startswith("/api/") and not rule.rule.startswith(NO_CREATES)]
+    refused = {
+        path for path in creates if "Idempotency-Key" in faults_of(hana.post(path, {}, Idempotency_Key="k" * 200))
+    }
+
+    assert len(creates) >= 7 and sorted(set(creates) - refused) == []
+
+
+def test_a_router_is_added_once(hana, cast):
+    router = {"name": "Roof", "driver": "fake"}
+    first, again = (hana.post("/api/routers", router, Idempotency_Key=KEY) for _ in range(2))
+
+    assert first.json["id"] == again.json["id"] and again.headers["Idempotent-Replayed"] == "true"
+    assert [one["name"] for one in hana.get("/api/routers").json["items"]].count("Roof") == 1
 
 
 def test_the_key_and_the_thing_are_there_together_or_not_at_all(hana, rt):
