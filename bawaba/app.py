@@ -31,6 +31,7 @@ from bawaba.sessions import web as sessions_pages
 from bawaba.sites import api as sites_api
 from bawaba.sites import web as sites_pages
 from bawaba.vouchers import api as vouchers_api
+from bawaba.vouchers import batch_page
 from bawaba.vouchers import web as vouchers_pages
 from bawaba.web import answers, api_docs, guard, pages
 from bawaba.web.row_id import RowId
@@ -54,6 +55,7 @@ BLUEPRINTS = [
     routers_pages.bp,
     router_setup_pages.bp,
     vouchers_pages.bp,
+    batch_page.bp,
     card_page.bp,
     sessions_pages.bp,
     portal_api.bp,

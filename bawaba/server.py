@@ -24,6 +24,7 @@ from bawaba.web.proxies import Proxies, Scope
 from bawaba.web.static_files import StaticFiles
 
 log = structlog.get_logger(__name__)
+TAKE_SECONDS = (".pdf", ".csv", "/card.png", "/print")  # files that are made for who asks for them
 
 
 def build_front(rt: Runtime) -> Front:
@@ -40,7 +41,7 @@ def build_front(rt: Runtime) -> Front:
     realtime = Realtime(rt, app, authenticate_cookie=by_cookie, authenticate_token=by_token)
     rt.parts["realtime"] = realtime
     proxies = Proxies(rt.config.trusted_proxies)
-    bridge = WsgiBridge(app.wsgi_app, threads=rt.config.web_threads, proxies=proxies)
+    bridge = WsgiBridge(app.wsgi_app, threads=rt.config.web_threads, proxies=proxies, slow_endings=TAKE_SECONDS)
     return Front(
         bridge,
         static=StaticFiles(otherwise=bridge),

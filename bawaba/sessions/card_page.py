@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import Response
+from flask import Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -14,11 +14,13 @@ from bawaba.routers import cards as held
 from bawaba.sessions import queries, rules, service
 from bawaba.sessions.ending import LIVE
 from bawaba.sessions.web import lines
-from bawaba.vouchers import claiming, making
+from bawaba.vouchers import claiming, making, printing
+from bawaba.vouchers.batch_page import layouts, paper_language, with_names
 from bawaba.vouchers.models import Batch
-from bawaba.vouchers.queries import get_card
+from bawaba.vouchers.queries import card_journal, get_card
 from bawaba.vouchers.rules import end_as_used, status_at
 from bawaba.web import pages
+from bawaba.web.downloads import send_once
 from bawaba.web.guard import actor, requires, runtime
 from bawaba.web.language import translate as _
 from bawaba.web.language import translate_count
@@ -51,6 +53,7 @@ def show_card(voucher_id: int) -> Response:
             "batch": db.get(Batch, voucher.batch_id) if voucher.batch_id else None,
             "made_by": usernames(db, [voucher.created_by] if voucher.created_by else []).get(voucher.created_by or 0),
             "sync": held.sync_states(db, [voucher.id]).get(voucher.id),
+            "journal": with_names(db, card_journal(db, voucher.id)),
             "page": page_of(lines(db, rows), page, lambda line: line.session.id),
         }
 
@@ -58,7 +61,16 @@ def show_card(voucher_id: int) -> Response:
     link = None
     if actor().may("vouchers:codes"):
         link = f"{rt.config.portal_url}/c/{making.open_code(rt.keyring, found['card'])}"
-    return pages.show("sessions/card.html", "sessions/_card.html", link=link, **found)
+    return pages.show("sessions/card.html", "sessions/_card.html", link=link, layouts=layouts(), **found)
+
+
+@bp.get("/cards/<int:voucher_id>/print")
+@requires("batches:print")
+def print_card(voucher_id: int) -> Response:
+    """The card as PDF, on the paper that was chosen."""
+    layout = request.args.get("layout", "roll-80")
+    sheet = printing.print_card(runtime(), actor(), voucher_id, layout, paper_language())
+    return send_once(sheet.path, sheet.name, "application/pdf", inline=True)
 
 
 @bp.get("/cards/<int:voucher_id>/disable")

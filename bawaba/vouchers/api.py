@@ -16,10 +16,11 @@ from bawaba.plans.models import PlanVersion
 from bawaba.plans.service import get_plan
 from bawaba.routers import cards as held
 from bawaba.sites.asked import asked_site
-from bawaba.vouchers import codes, making, printing, qr, queries, rules
+from bawaba.vouchers import codes, making, printing, qr, queries, rules, switching
 from bawaba.vouchers.models import Batch, Voucher
 from bawaba.vouchers.schemas import BulkIn, VoucherIn, batch_out, print_run_out, voucher_out
 from bawaba.web import language
+from bawaba.web.downloads import send_once
 from bawaba.web.guard import actor, requires, runtime
 from bawaba.web.input import body, body_id, row_id, takes
 from bawaba.web.paging import page_of, page_request
@@ -198,13 +199,36 @@ def batch_pdf(batch_id: int) -> Response:
         _asked_language(),
     )
     sheet = printing.print_sheet(rt, actor(), wanted)
-    headers = {
-        "X-Bawaba-File": str(sheet.path),
-        "X-Bawaba-File-Once": "1",
-        "Content-Disposition": f'inline; filename="{sheet.name}"',
-        "Cache-Control": "private, no-store",
-    }
-    return Response(b"", mimetype="application/pdf", headers=headers)
+    return send_once(sheet.path, sheet.name, "application/pdf", inline=True)
+
+
+@bp.get("/api/vouchers/<int:voucher_id>/card.pdf")
+@requires("batches:print")
+def card_pdf(voucher_id: int) -> Response:
+    """One card on paper; noted in the print journal."""
+    rt = runtime()
+    rt.read(queries.get_card, actor(), voucher_id)
+    sheet = printing.print_card(rt, actor(), voucher_id, request.args.get("layout", "roll-80"), _asked_language())
+    return send_once(sheet.path, sheet.name, "application/pdf", inline=True)
+
+
+@bp.post("/api/batches/<int:batch_id>/disable")
+@requires("vouchers:disable")
+def disable_batch(batch_id: int) -> dict[str, Any]:
+    """Switch all unused cards of a batch off; `cards_switched` says how many."""
+    return _switched(batch_id, disabled=True)
+
+
+@bp.post("/api/batches/<int:batch_id>/enable")
+@requires("vouchers:disable")
+def enable_batch(batch_id: int) -> dict[str, Any]:
+    """Switch the cards on again that were switched off with their batch; `cards_switched` says how many."""
+    return _switched(batch_id, disabled=False)
+
+
+def _switched(batch_id: int, *, disabled: bool) -> dict[str, Any]:
+    count = switching.set_batch_disabled(runtime(), actor(), batch_id, disabled)
+    return {**_show_batch(batch_id), "cards_switched": count}
 
 
 @bp.get("/api/batches/<int:batch_id>/cards.csv")
@@ -214,13 +238,7 @@ def batch_csv(batch_id: int) -> Response:
     rt = runtime()
     rt.read(queries.get_ready_batch, actor(), batch_id)
     sheet = printing.export_csv(rt, actor(), batch_id, with_codes=actor().may(CODES))
-    headers = {
-        "X-Bawaba-File": str(sheet.path),
-        "X-Bawaba-File-Once": "1",
-        "Content-Disposition": f'attachment; filename="{sheet.name}"',
-        "Cache-Control": "private, no-store",
-    }
-    return Response(b"", mimetype="text/csv; charset=utf-8", headers=headers)
+    return send_once(sheet.path, sheet.name, "text/csv; charset=utf-8")
 
 
 @bp.get("/api/batches/<int:batch_id>/prints")

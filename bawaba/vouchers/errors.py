@@ -78,6 +78,8 @@ say(
     batch_not_ready="This batch is still being made. Wait until it is ready.",
     batch_failed="This batch could not be made, so it has no cards. Make it again.",
     no_such_cards="No card of this batch lies in that range of serial numbers.",
+    no_such_serial="No card of this batch has this serial number.",
+    range_backwards="This card comes before the first one.",
     too_easy_to_guess="With that many cards of this style, guessing codes would pay. Use the letters style.",
     code_malformed="This is not a code of ours: a digit is wrong or missing. Look at the card and type it again.",
     voucher_unknown="No card has this code. Look at the card and type it again.",

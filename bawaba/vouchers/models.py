@@ -38,6 +38,7 @@ class Batch(Base):
     lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     ready_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the same as of the cards switched off with it
 
 
 class Voucher(Base):
@@ -91,12 +92,13 @@ class Voucher(Base):
 
 
 class PrintRun(Base):
-    """The print journal: who put which cards on which paper."""
+    """The print journal: who put which cards on which paper; `voucher_id` where it was one card by itself."""
 
     __tablename__ = "print_run"
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    batch_id: Mapped[int] = mapped_column(ForeignKey("batch.id"), index=True)
+    batch_id: Mapped[int | None] = mapped_column(ForeignKey("batch.id"), index=True)
+    voucher_id: Mapped[int | None] = mapped_column(ForeignKey("voucher.id", name="print_run_voucher"), index=True)
     layout: Mapped[str] = mapped_column(String(16))
     from_serial: Mapped[str] = mapped_column(String(24))
     to_serial: Mapped[str] = mapped_column(String(24))

@@ -25,7 +25,6 @@ from bawaba.plans.words import plan_words
 from bawaba.sites.models import Site
 from bawaba.vouchers import codes, making, qr, queries, rules
 from bawaba.vouchers.card_store import CardNotStoredError
-from bawaba.vouchers.errors import NoSuchCards
 from bawaba.vouchers.models import Batch, PrintRun, Voucher
 from bawaba.web.language import moment, money
 from bawaba.web.messages import say
@@ -81,39 +80,62 @@ class MadeFile:
 
 def print_sheet(rt: Runtime, actor: Actor, order: SheetOrder) -> MadeFile:
     """Set the cards of a batch on paper. Raises `NoSuchCards` for a range that holds none."""
-    from bawaba.vouchers.sheets import LAYOUTS
-
-    if order.layout not in LAYOUTS:
-        raise field_fault("layout", f"must be one of {', '.join(LAYOUTS)}")
+    _check_layout(order.layout)
     batch, version, site, first, last = rt.read(_what_to_print, actor, order)
-    job = sheet_job(rt, batch, version, site, order.layout, order.language or batch.language, last - first + 1)
+    job = sheet_job(batch, batch, version, site, order.layout, order.language or batch.language, last - first + 1)
     made = _new_file(rt, f"{batch_label(batch)}-{order.layout}.pdf")
-    if not _turn.acquire(timeout=WAIT_FOR_TURN_S):
-        raise PrintersBusy()
-    try:
-        _set_in_child(rt, batch, job, first, last, made.path)
-    finally:
-        _turn.release()
+    _set_in_turn(job, print_cards(rt, batch, first, last), made.path)
     rt.transact(_note_print, actor, batch, order.layout, first, last, rt.clock.now())
     return made
+
+
+def print_card(rt: Runtime, actor: Actor, voucher_id: int, layout: str, language: str | None = None) -> MadeFile:
+    """Set one card on paper, whether it was made alone or in a batch."""
+    _check_layout(layout)
+    voucher, version, site, batch = rt.read(_card_to_print, actor, voucher_id)
+    job = sheet_job(voucher, batch, version, site, layout, language or site.language, 1)
+    made = _new_file(rt, f"{voucher.serial}-{layout}.pdf")
+    _set_in_turn(job, iter([_print_card(rt, voucher)]), made.path)
+    rt.transact(_note_card_print, actor, voucher, layout, rt.clock.now())
+    return made
+
+
+def _check_layout(layout: str) -> None:
+    from bawaba.vouchers.sheets import LAYOUTS
+
+    if layout not in LAYOUTS:
+        raise field_fault("layout", f"must be one of {', '.join(LAYOUTS)}")
 
 
 def _what_to_print(db: Session, actor: Actor, order: SheetOrder) -> tuple[Batch, PlanVersion, Site, int, int]:
     batch, version = queries.get_ready_batch(db, actor, order.batch_id)
     first, last = queries.numbers_of_range(db, batch, order.from_serial, order.to_serial)
-    if not 1 <= first <= last <= batch.quantity:
-        raise NoSuchCards(fields={"from_serial": ["no card of this batch lies in that range"]})
     return batch, version, db.get_one(Site, batch.site_id), first, last
 
 
+def _card_to_print(db: Session, actor: Actor, voucher_id: int) -> tuple[Voucher, PlanVersion, Site, Batch | None]:
+    voucher, version = queries.get_card(db, actor, voucher_id)
+    batch = queries.get_ready_batch(db, actor, voucher.batch_id)[0] if voucher.batch_id else None
+    return voucher, version, db.get_one(Site, voucher.site_id), batch
+
+
 def sheet_job(
-    rt: Runtime, batch: Batch | None, version: PlanVersion, site: Site, layout: str, language: str, cards: int
+    sold: Batch | Voucher,
+    batch: Batch | None,
+    version: PlanVersion,
+    site: Site,
+    layout: str,
+    language: str,
+    cards: int,
 ) -> SheetJob:
-    """What all cards of a sheet have in common."""
+    """What all cards of a sheet have in common. `sold` is what has the price: the batch, or one card alone."""
     from bawaba.vouchers.sheets import SheetJob
 
-    price_minor = batch.price_minor if batch else version.price_minor
-    expires = rules.unused_until(version, batch.created_at if batch else rt.clock.now())
+    price_minor = sold.price_minor
+    if isinstance(sold, Voucher):
+        expires = rules.earliest(sold.expires_unused_at, sold.ends_at)
+    else:
+        expires = rules.unused_until(version, sold.created_at)
     return SheetJob(
         layout=layout,
         language=language,
@@ -136,7 +158,18 @@ def batch_label(batch: Batch) -> str:
     return f"B{batch.number:03d}"
 
 
-def _set_in_child(rt: Runtime, batch: Batch, job: SheetJob, first: int, last: int, path: Path) -> None:
+def _set_in_turn(job: SheetJob, cards: Iterator[PrintCard], path: Path) -> None:
+    """Set a sheet, a few at a time in this process. Raises `PrintersBusy`."""
+    if not _turn.acquire(timeout=WAIT_FOR_TURN_S):
+        path.unlink(missing_ok=True)
+        raise PrintersBusy()
+    try:
+        _set_in_child(job, cards, path)
+    finally:
+        _turn.release()
+
+
+def _set_in_child(job: SheetJob, cards: Iterator[PrintCard], path: Path) -> None:
     """A process of its own sets the sheet, so that ours stays small; codes go to it through a pipe only."""
     from bawaba.vouchers.sheets import card_line, job_line
 
@@ -147,7 +180,7 @@ def _set_in_child(rt: Runtime, batch: Batch, job: SheetJob, first: int, last: in
         watch.start()
         try:
             child.stdin.write(job_line(job))
-            for card in print_cards(rt, batch, first, last):
+            for card in cards:
                 child.stdin.write(card_line(card))
             child.stdin.close()
             failed = child.wait()
@@ -160,7 +193,7 @@ def _set_in_child(rt: Runtime, batch: Batch, job: SheetJob, first: int, last: in
             path.unlink(missing_ok=True)
             log.error(
                 "a sheet could not be set",
-                batch_id=batch.id,
+                cards=job.cards,
                 exit_code=failed,
                 said=said.read(2000).decode(errors="replace"),
             )
@@ -180,6 +213,12 @@ def print_cards(rt: Runtime, batch: Batch, first: int, last: int) -> Iterator[Pr
         for voucher, image in zip(stretch, images, strict=True):
             yield PrintCard(voucher.serial, making.open_code(rt.keyring, voucher), image)
         number = stretch[-1].number
+
+
+def _print_card(rt: Runtime, voucher: Voucher) -> PrintCard:
+    from bawaba.vouchers.sheets import PrintCard
+
+    return PrintCard(voucher.serial, making.open_code(rt.keyring, voucher), matrix_of(rt, voucher))
 
 
 def _images(rt: Runtime, batch: Batch, stretch: Sequence[Voucher]) -> list[qr.QrMatrix]:
@@ -204,19 +243,11 @@ def matrix_of(rt: Runtime, voucher: Voucher) -> qr.QrMatrix:
 
 def picture(rt: Runtime, actor: Actor, voucher_id: int, language: str | None) -> bytes:
     """One card as a PNG, to send to a guest."""
-
-    def read(db: Session) -> tuple[Voucher, PlanVersion, Site, Batch | None]:
-        voucher, version = queries.get_card(db, actor, voucher_id)
-        batch = db.get(Batch, voucher.batch_id) if voucher.batch_id else None
-        return voucher, version, db.get_one(Site, voucher.site_id), batch
-
     from bawaba.vouchers.picture import card_picture
-    from bawaba.vouchers.sheets import PrintCard
 
-    voucher, version, site, batch = rt.read(read)
-    job = sheet_job(rt, batch, version, site, "a4-3x8", language or site.language, 1)
-    card = PrintCard(voucher.serial, making.open_code(rt.keyring, voucher), matrix_of(rt, voucher))
-    return card_picture(job, card)
+    voucher, version, site, batch = rt.read(_card_to_print, actor, voucher_id)
+    job = sheet_job(voucher, batch, version, site, "a4-3x8", language or site.language, 1)
+    return card_picture(job, _print_card(rt, voucher))
 
 
 def export_csv(rt: Runtime, actor: Actor, batch_id: int, *, with_codes: bool) -> MadeFile:
@@ -267,6 +298,23 @@ def _note_print(db: Session, actor: Actor, batch: Batch, layout: str, first: int
     )
     facts = {"layout": layout, "from": serials[0], "to": serials[1]}
     audit.record(db, actor, "batch.printed", batch.site_id, "batch", batch.id, now, **facts)
+
+
+def _note_card_print(db: Session, actor: Actor, voucher: Voucher, layout: str, now: datetime) -> None:
+    db.add(
+        PrintRun(
+            batch_id=voucher.batch_id,
+            voucher_id=voucher.id,
+            layout=layout,
+            from_serial=voucher.serial,
+            to_serial=voucher.serial,
+            cards=1,
+            printed_by=actor.user_id,
+            printed_at=now,
+        )
+    )
+    facts = {"serial": voucher.serial, "layout": layout}
+    audit.record(db, actor, "card.printed", voucher.site_id, "voucher", voucher.id, now, **facts)
 
 
 def _note_export(db: Session, actor: Actor, batch: Batch, now: datetime) -> None:

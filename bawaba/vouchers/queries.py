@@ -15,8 +15,8 @@ from bawaba.plans.models import PlanVersion
 from bawaba.routers.models import RouterGrant
 from bawaba.sites.models import Site
 from bawaba.sites.service import resolve_site
-from bawaba.vouchers import codes
-from bawaba.vouchers.errors import BatchFailed, BatchNotFound, BatchNotReady, CardNotFound
+from bawaba.vouchers import codes, rules
+from bawaba.vouchers.errors import BatchFailed, BatchNotFound, BatchNotReady, CardNotFound, NoSuchCards
 from bawaba.vouchers.models import Batch, PrintRun, Voucher
 from bawaba.web.paging import PageRequest
 
@@ -155,15 +155,27 @@ def list_batches(db: Session, actor: Actor, page: PageRequest) -> Sequence[Batch
 
 
 def numbers_of_range(db: Session, batch: Batch, from_serial: str | None, to_serial: str | None) -> tuple[int, int]:
-    """The places in the batch that a range of serials covers, both ends included; the whole batch without one."""
+    """The places in the batch that a range of serials covers, both ends included; the whole batch without one.
 
-    def number_of(serial: str | None, default: int) -> int:
-        if not serial:
-            return default
-        found = db.scalar(select(Voucher.number).where(Voucher.batch_id == batch.id, Voucher.serial == serial.upper()))
-        return found or 0
+    A serial may be said by its place alone: 7 is B042-0007. Raises `NoSuchCards` with the fault at its field.
+    """
+    first = _place_of(db, batch, "from_serial", from_serial or "", 1)
+    last = _place_of(db, batch, "to_serial", to_serial or "", batch.quantity)
+    if first > last:
+        raise NoSuchCards(fields={"to_serial": ["range_backwards"]})
+    return first, last
 
-    return number_of(from_serial, 1), number_of(to_serial, batch.quantity)
+
+def _place_of(db: Session, batch: Batch, field: str, asked: str, otherwise: int) -> int:
+    serial = asked.strip().upper()
+    if not serial:
+        return otherwise
+    if serial.isascii() and serial.isdigit() and len(serial) < 10:
+        serial = rules.serial_of(batch.number, int(serial))
+    found = db.scalar(select(Voucher.number).where(Voucher.batch_id == batch.id, Voucher.serial == serial))
+    if found is None:
+        raise NoSuchCards(fields={field: ["no_such_serial"]})
+    return found
 
 
 def batch_cards(db: Session, batch_id: int, after_number: int, to_number: int, limit: int) -> Sequence[Voucher]:
@@ -178,6 +190,12 @@ def print_journal(db: Session, batch_id: int) -> Sequence[PrintRun]:
     """What was printed of a batch, newest first (100 at most)."""
     runs = select(PrintRun).where(PrintRun.batch_id == batch_id)
     return db.scalars(runs.order_by(PrintRun.id.desc()).limit(100)).all()
+
+
+def card_journal(db: Session, voucher_id: int) -> Sequence[PrintRun]:
+    """When one card was printed by itself, newest first (20 at most)."""
+    runs = select(PrintRun).where(PrintRun.voucher_id == voucher_id)
+    return db.scalars(runs.order_by(PrintRun.id.desc()).limit(20)).all()
 
 
 def batch_syncs(db: Session, batch_ids: Sequence[int]) -> dict[int, str]:

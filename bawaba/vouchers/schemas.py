@@ -91,6 +91,7 @@ def batch_out(batch: Batch, version: PlanVersion | None, router_sync: str) -> di
         "router_sync": router_sync,
         "created_at": batch.created_at,
         "ready_at": batch.ready_at,
+        "disabled_at": batch.disabled_at,
     }
 
 

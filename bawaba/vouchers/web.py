@@ -15,7 +15,6 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from bawaba.accounts.idempotency import KeyTaken, Once
-from bawaba.accounts.queries import usernames
 from bawaba.core.errors import Invalid, Problem
 from bawaba.plans.models import Plan, PlanVersion
 from bawaba.plans.service import PlanNow, get_plan, list_plans
@@ -23,7 +22,7 @@ from bawaba.routers import cards as held
 from bawaba.sites.models import Site
 from bawaba.sites.service import get_site
 from bawaba.vouchers import codes, making, queries, rules
-from bawaba.vouchers.models import Batch, PrintRun, Voucher
+from bawaba.vouchers.models import Batch, Voucher
 from bawaba.vouchers.schemas import BulkIn, VoucherIn
 from bawaba.web import pages
 from bawaba.web.forms import Form, amount, plain_number, typed
@@ -35,7 +34,6 @@ from bawaba.web.paging import Page, PageRequest, page_of, page_request
 bp = APIBlueprint("vouchers_pages", __name__, enable_openapi=False)
 QUANTITIES = (1, 24, 40, 100, 500, 1000)
 PLANS_MOST = 200
-FIRST_CARDS = 10
 WORRYING_A_YEAR = 1.0
 EXAMPLES = {"digits": "4821-0937-5561", "letters": "7KX2M-Q9RTW"}
 
@@ -126,33 +124,6 @@ def list_batches() -> Response:
     return pages.show("vouchers/batches.html", "vouchers/_batches.html", page=rows, is_making=is_making)
 
 
-@bp.get("/batches/<int:batch_id>")
-@requires("vouchers:read")
-def show_batch(batch_id: int) -> Response:
-    """A batch: how far it is; once it is ready, its cards and how to print them."""
-
-    def read(db: Session) -> dict[str, Any]:
-        batch = queries.get_batch(db, actor(), batch_id)
-        ((_batch, version, sync),) = queries.with_plans(db, [batch])
-        ready = batch.state == "ready"
-        return {
-            "batch": batch,
-            "version": version,
-            "sync": sync,
-            "standing": queries.standing_of_batch(db, batch, runtime().clock.now()),
-            "cards": queries.batch_cards(db, batch.id, 0, batch.quantity, FIRST_CARDS) if ready else [],
-            "journal": _journal(db, batch),
-        }
-
-    return pages.show("vouchers/batch.html", "vouchers/_batch.html", layouts=_layouts(), **runtime().read(read))
-
-
-def _journal(db: Session, batch: Batch) -> list[tuple[PrintRun, str]]:
-    runs = queries.print_journal(db, batch.id)
-    names = usernames(db, {run.printed_by for run in runs if run.printed_by is not None})
-    return [(run, names.get(run.printed_by or 0, "")) for run in runs]
-
-
 @bp.get("/cards")
 @requires("vouchers:read")
 def list_cards() -> Response:
@@ -171,18 +142,6 @@ def list_cards() -> Response:
     return pages.show(
         "vouchers/cards.html", page=found, syncs=syncs, batch=batch, status=status, q=q, statuses=queries.STATUSES
     )
-
-
-def _layouts() -> list[tuple[str, str, str]]:
-    """The papers that cards are printed on: key, name, what fits."""
-    a_page = _("A4, %(count)s cards a page")
-    return [
-        ("a4-3x8", _("Large"), a_page % {"count": 24}),
-        ("a4-4x10", _("Medium"), a_page % {"count": 40}),
-        ("a4-5x13", _("Small"), a_page % {"count": 65}),
-        ("roll-80", _("Roll 80 mm"), _("One below the other")),
-        ("roll-58", _("Roll 58 mm"), _("One below the other")),
-    ]
 
 
 def _cards(db: Session, page: PageRequest, status: str | None, q: str, batch_id: int | None) -> list[queries.Card]:

@@ -37,6 +37,8 @@ MIB = 1 << 20
 FILE_CHUNK_BYTES = 1 << 18
 BODY_DEADLINE_S = 30.0
 LINGER_S = 1.0
+SLOW_THREADS = 4
+SLOW_QUEUE = 16
 FILE_HEADER = b"x-bawaba-file"
 FILE_ONCE_HEADER = b"x-bawaba-file-once"
 SANE_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -76,6 +78,8 @@ class WsgiBridge:
     """An ASGI application around a WSGI one.
 
     `body_limits` maps path prefixes to their own limit in bytes; the longest prefix that fits wins over `max_body`.
+    Paths with one of `slow_endings` (a file that takes seconds to make) have a few threads of their own: however many
+    of them are asked for, guests find a thread.
     """
 
     def __init__(
@@ -84,12 +88,15 @@ class WsgiBridge:
         *,
         threads: int = 12,
         queue_limit: int = 512,
+        slow_endings: tuple[str, ...] = (),
         max_body: int = MIB,
         body_limits: Mapping[str, int] | None = None,
         proxies: Proxies | None = None,
     ) -> None:
         self._app = app
         self._threads = Threads(threads, queue_limit)
+        self._slow_threads = Threads(SLOW_THREADS, SLOW_QUEUE, name="slow")
+        self._slow_endings = slow_endings
         self._max_body = max_body
         self._body_limits = sorted((body_limits or {}).items(), key=lambda item: -len(item[0]))
         self._proxies = proxies or Proxies()
@@ -112,15 +119,15 @@ class WsgiBridge:
     def close(self) -> None:
         """Let running requests end, and stop the threads."""
         self._threads.close()
+        self._slow_threads.close()
 
     async def _ask(self, environ: dict[str, Any], receive: Receive) -> Answer:
-        if self._threads.full:
+        threads = self._slow_threads if environ["PATH_INFO"].endswith(self._slow_endings) else self._threads
+        if threads.full:
             raise OVERLOADED
         try:
             # Only who has to wait for a thread is watched: it may be gone when its turn comes.
-            answer: Answer = await self._threads.run(
-                self._run_app, environ, receive if self._threads.all_busy else None
-            )
+            answer: Answer = await threads.run(self._run_app, environ, receive if threads.all_busy else None)
             return answer
         except Left:
             raise

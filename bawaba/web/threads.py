@@ -29,7 +29,8 @@ class _Call:
 class Threads:
     """`count` threads, and at most `queue_limit` calls that wait for one. All but `close` belongs to the loop."""
 
-    def __init__(self, count: int, queue_limit: int) -> None:
+    def __init__(self, count: int, queue_limit: int, name: str = "web") -> None:
+        self._name = name
         self._count, self._most = count, count + queue_limit
         self._busy = 0
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
@@ -80,7 +81,7 @@ class Threads:
 
     def _start_one(self) -> None:
         """Few callers keep few threads busy, whose caches stay warm."""
-        thread = threading.Thread(target=self._serve, name=f"web-{len(self._threads) + 1}", daemon=True)
+        thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads) + 1}", daemon=True)
         self._threads.append(thread)
         thread.start()
 

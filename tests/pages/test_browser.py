@@ -114,7 +114,7 @@ def test_from_signing_in_to_a_guest_online_and_sent_away(window: Window, shop: P
     expect(page.locator("#odds")).to_contain_text("4,000")
     page.click("#make button.primary")
     page.wait_for_url("**/batches/*")
-    page.wait_for_selector("form[action$='cards.pdf']")  # it becomes ready under our eyes
+    page.wait_for_selector("form[action$='print']")  # it becomes ready under our eyes
     window.fits(page.url)
 
     window.open("/cards?batch_id=1")
@@ -156,7 +156,7 @@ def test_a_batch_turns_to_ready_by_the_news_of_it_alone(window: Window, shop: Pr
     window.page.fill("#quantity", str(quantity))
     window.page.click("#make button.primary")
 
-    window.page.wait_for_selector("form[action$='cards.pdf']", timeout=20_000)
+    window.page.wait_for_selector("form[action$='print']", timeout=20_000)
     assert window.page.locator(".list tbody tr").count() == 10
     window.page.unroute_all()
 
@@ -168,11 +168,11 @@ def test_a_batch_is_printed_from_its_page_and_the_journal_has_it(window: Window,
     window.open(f"/cards/new?plan_id={plan_id}")
     window.page.fill("#quantity", "40")
     window.page.click("#make button.primary")
-    window.page.click("form[action$='cards.pdf'] .choice:nth-child(2)")
+    window.page.click("form[action$='print'] .choice:nth-child(2)")
     window.page.fill("#from_serial", "B001-0003")
 
     with window.page.expect_popup() as opened:
-        window.page.click("form[action$='cards.pdf'] button.primary")
+        window.page.click("form[action$='print'] button.primary")
     sheet = window.page.request.get(opened.value.url)
 
     assert sheet.status == 200 and sheet.body().startswith(b"%PDF-")

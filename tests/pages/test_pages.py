@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlencode
 
 import pyotp
 import pytest
@@ -14,8 +15,9 @@ from bawaba.plans.models import Plan
 from bawaba.routers import told
 from bawaba.routers.models import Router
 from bawaba.sites.models import Site
+from bawaba.vouchers import making
 from bawaba.vouchers.models import Batch, Voucher
-from tests.cast import Cast
+from tests.cast import Cast, person
 from tests.pages.browser import Browser, form_fields, words
 from tests.staff import PASSWORD
 
@@ -154,6 +156,15 @@ def test_a_plan_is_put_away_after_a_question_and_brought_back(hana: Browser, cas
 # Cards
 
 
+@pytest.fixture
+def batch(rt: Runtime, cast: Cast) -> Batch:
+    """Five cards."""
+    ordered = making.order_batch(rt, person(), making.BatchOrder(cast.make_plan().plan_id, 5))
+    rt.parts["batch_maker"].make(ordered.id)
+    made: Batch = cast.row(Batch, ordered.id)
+    return made
+
+
 def test_one_card_leads_to_its_page_and_many_to_their_batch(hana: Browser, cast: Cast, working: Runtime):
     plan_id = cast.make_plan().plan_id
 
@@ -201,6 +212,46 @@ def test_too_many_cards_are_refused_at_the_field(hana: Browser, cast: Cast):
 
     assert answer.status_code == 422 and "At most 100000." in words(answer.text)
     assert form_fields(answer.text)["quantity"] == "100001"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("from_serial", "B001-9999", "No card of this batch has this serial number."),
+        ("to_serial", "nothing", "No card of this batch has this serial number."),
+        ("to_serial", "١", "This card comes before the first one."),
+    ],
+)
+def test_a_wrong_range_to_print_is_said_on_the_page_at_its_field(field, value, said, hana: Browser, batch: Batch):
+    asked = {"layout": "roll-80", "from_serial": "2", "to_serial": "3", "language": "ar"} | {field: value}
+    answer = hana.get(f"/batches/{batch.id}/print?{urlencode(asked)}")
+
+    assert answer.status_code == 422 and answer.mimetype == "text/html" and said in words(answer.text)
+    assert f'id="{field}-fault"' in answer.text and '<html lang="en"' in answer.text
+    assert {name: form_fields(answer.text)[name] for name in asked} == asked
+
+
+def test_a_batch_is_switched_off_after_a_question_that_says_how_many_and_on_again(hana: Browser, batch: Batch):
+    path = f"/batches/{batch.id}"
+    assert "5 unused cards will be switched off." in hana.read(f"{path}/disable")
+
+    assert hana.submit(f"{path}/disable") == f"{path}?said=batch_disabled"
+    assert "Its unused cards have been switched off since" in hana.read(path)
+    assert "Switched off" in hana.read("/batches")
+    assert "5 cards will work again." in hana.read(f"{path}/enable")
+    hana.submit(f"{path}/enable")
+    assert "have been switched off" not in hana.read(path)
+
+
+def test_a_cards_page_prints_it_and_shows_when(hana: Browser, vera: Browser, cast: Cast):
+    card = cast.make_voucher()
+    answer = hana.get(f"/cards/{card.id}/print?layout=roll-58&language=en")
+
+    assert answer.status_code == 200 and answer.mimetype == "application/pdf"
+    assert answer.headers["Content-Disposition"] == f'inline; filename="{card.serial}-roll-58.pdf"'
+    assert "hana roll-58" in hana.read(f"/cards/{card.id}")
+    assert vera.get(f"/cards/{card.id}/print").status_code == 403
+    assert f"/cards/{card.id}/print" not in vera.get(f"/cards/{card.id}").text
 
 
 def test_the_odds_follow_the_form(hana: Browser, cast: Cast):

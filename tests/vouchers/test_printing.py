@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pypdfium2
@@ -15,7 +16,7 @@ from sqlalchemy import select
 from bawaba.accounts.models import AuditEntry
 from bawaba.core.errors import Problem
 from bawaba.plans.models import PlanVersion
-from bawaba.vouchers import codes, making, printing
+from bawaba.vouchers import codes, making, printing, queries
 from bawaba.vouchers.card_words import labels
 from bawaba.vouchers.models import Batch, PrintRun, Voucher
 from bawaba.vouchers.printing import SheetOrder
@@ -75,6 +76,39 @@ def test_a_range_that_holds_no_card_is_refused_and_not_noted(rt, cast, batch, en
     assert rt.read(lambda db: db.scalars(select(PrintRun)).all()) == []
 
 
+def test_a_range_may_be_said_by_places_alone(rt, cast, batch):
+    made = printing.print_sheet(rt, HANA, SheetOrder(batch.id, "roll-58", "7", "9", "en"))
+
+    assert sorted(cards_on(made.path)) == ["B001-0007", "B001-0008", "B001-0009"]
+
+
+@pytest.mark.parametrize("layout", ["a4-3x8", "roll-58", "roll-80"])
+def test_a_card_made_alone_goes_on_paper_with_its_own_price_and_end(rt, cast, clock, layout):
+    plan_id = cast.make_plan().plan_id
+    ends = clock.now() + timedelta(days=3)
+    voucher, _ = making.make_card(rt, HANA, making.CardOrder(plan_id, "digits", price_minor=175, ends_at=ends))
+    made = printing.print_card(rt, HANA, voucher.id, layout, "en")
+    text = " ".join(page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(made.path))
+
+    assert made.name == f"S000001-{layout}.pdf"
+    assert codes.grouped(making.open_code(rt.keyring, voucher)) in text and "S000001" in text
+    assert "175" in text and "200" not in text
+    assert layout == "roll-58" or "13 Jan" in text.replace("\xa0", " ")
+    run = rt.read(lambda db: db.scalars(select(PrintRun)).one())
+    assert (run.voucher_id, run.batch_id, run.from_serial, run.cards) == (voucher.id, None, "S000001", 1)
+    entry = rt.read(lambda db: db.scalars(select(AuditEntry).where(AuditEntry.action == "card.printed")).one())
+    assert entry.facts == {"serial": "S000001", "layout": layout}
+
+
+def test_one_card_of_a_batch_is_printed_by_itself_and_its_batch_knows(rt, cast, batch):
+    voucher = rt.read(lambda db: db.scalars(select(Voucher).where(Voucher.serial == "B001-0012")).one())
+    made = printing.print_card(rt, HANA, voucher.id, "roll-80", "ar")
+
+    assert cards_on(made.path) == {"B001-0012": codes_of(rt, batch)["B001-0012"]}
+    runs = rt.read(queries.print_journal, batch.id)
+    assert [(run.from_serial, run.to_serial, run.cards) for run in runs] == [("B001-0012", "B001-0012", 1)]
+
+
 def test_a_paper_that_we_do_not_have_is_refused(rt, cast, batch):
     with pytest.raises(Problem) as refused:
         printing.print_sheet(rt, HANA, SheetOrder(batch.id, "../a4"))
@@ -130,7 +164,7 @@ def test_lost_qr_images_are_made_again(rt, cast, batch):
 def test_an_arabic_sheet_counts_in_arabic(rt, cast, batch):
     made = printing.print_sheet(rt, HANA, SheetOrder(batch.id, "a4-3x8", language="ar"))
     version = cast.row(PlanVersion, batch.plan_version_id)
-    job = printing.sheet_job(rt, batch, version, cast.site, "a4-3x8", "ar", batch.quantity)
+    job = printing.sheet_job(batch, batch, version, cast.site, "a4-3x8", "ar", batch.quantity)
 
     assert "30 كرتًا" in labels(job).totals
     assert "login.wifi" in labels(job).open and "افتح" in labels(job).open

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,31 @@ def test_more_waiting_requests_than_may_wait_are_told_at_once(serve: Serve) -> N
     assert refused.json()["error"] == "overloaded"
     assert [answer.text for answer in answers] == ["done"] * 5
     assert httpx.get(served.url).text == "done"
+
+
+def test_what_takes_long_leaves_the_threads_to_others(serve: Serve) -> None:
+    release, started = threading.Event(), threading.Semaphore(0)
+    app = Flask(__name__)
+
+    @app.get("/quick")
+    def quick() -> str:
+        return threading.current_thread().name
+
+    @app.get("/sheets/<int:number>.pdf")
+    def sheet(number: int) -> str:
+        started.release()
+        release.wait(20)
+        return threading.current_thread().name
+
+    served = serve(app, threads=2, slow_endings=(".pdf",))
+    with ThreadPoolExecutor(12) as people:
+        sheets = [people.submit(httpx.get, f"{served.url}/sheets/{n}.pdf", timeout=30) for n in range(12)]
+        assert all(started.acquire(timeout=10) for _ in range(4))
+        answers = [httpx.get(f"{served.url}/quick", timeout=5).text for _ in range(3)]
+        release.set()
+
+    assert all(name.startswith("web-") for name in answers)
+    assert {sheet.result().text.partition("-")[0] for sheet in sheets} == {"slow"}
 
 
 def test_who_left_while_waiting_is_not_served(serve: Serve) -> None:
