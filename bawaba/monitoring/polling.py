@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from bawaba.core.errors import Problem
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
-from bawaba.routers import service
+from bawaba.routers import service, standing
 from bawaba.routers.driver import GatewayError, Health, RouterSession, RouterUnreachable
 from bawaba.routers.models import Router
 from bawaba.routers.part import part
@@ -27,7 +27,7 @@ async def poll(rt: Runtime, router_id: int) -> None:
     """Ask a router once and act on the answer; one that does not answer is noted as such."""
     links, asked_at = part(rt).links, rt.clock.now()
     try:
-        health = await links.ask(router_id, "health")
+        health = await links.ask(router_id, "health", probing=True)
         seen = await links.ask(router_id, "sessions")
     except GatewayError as error:
         await _missed(rt, router_id, error)
@@ -72,7 +72,7 @@ def settle(
     events += admission.changes(db, settled.ended + settled.began, urgent=True)
     events += admission.changes(db, [i for i in settled.moved if i not in settled.ended], urgent=False)
     if before != router.status or online != 0 or before == "up":
-        events.append(service.status_event(router))
+        events.append(standing.status_event(router))
     return events
 
 
@@ -82,7 +82,7 @@ async def _missed(rt: Runtime, router_id: int, error: GatewayError) -> None:
     router = await rt.transact_async(service.missed, router_id, error, rt.clock.now(), next_poll_at(rt))
     log.warning("a router was not read", router_id=router_id, error=str(error))
     if router is not None:
-        rt.publish(service.status_event(router))
+        rt.publish(standing.status_event(router))
 
 
 def next_poll_at(rt: Runtime) -> datetime:

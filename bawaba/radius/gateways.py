@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.runtime import Runtime
 from bawaba.radius.rules import SILENT_INTERVALS, is_lost
-from bawaba.routers import service
+from bawaba.routers import service, standing
 from bawaba.routers.errors import RouterNotFound
 from bawaba.routers.models import Router
 from bawaba.routers.nas import NasOptions
@@ -67,7 +67,7 @@ class Gateways:
         news = self._rt.transact(note_heard, gateway.id, gateway.options.interim_s, self._rt.clock.now())
         if news is not None:
             self._until = 0.0
-            self._rt.publish(service.status_event(news))
+            self._rt.publish(standing.status_event(news))
 
 
 def gateways(rt: Runtime) -> Gateways:

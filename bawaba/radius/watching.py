@@ -17,7 +17,7 @@ from bawaba.core.statement import Statement
 from bawaba.monitoring.polling import next_poll_at
 from bawaba.radius import rules
 from bawaba.radius.gateways import DRIVER, gateways
-from bawaba.routers import service
+from bawaba.routers import service, standing
 from bawaba.routers.driver import RouterUnreachable
 from bawaba.routers.models import Router
 from bawaba.routers.part import part
@@ -85,7 +85,7 @@ def look(db: Session, router_id: int, interim_s: int, now: datetime, next_at: da
     _write_row(db, router, is_silent and online > 0, online, interim_s, now, next_at)
     FORGET.run(db, router_id=router_id, before=now - timedelta(days=KEEP_DAYS))
     db.flush()
-    news: list[Event] = [service.status_event(router)] if router.status != before or ended else []
+    news: list[Event] = [standing.status_event(router)] if router.status != before or ended else []
     return news + admission.changes(db, ended, urgent=True)
 
 

@@ -7,18 +7,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from bawaba.core.events import Event
 from bawaba.core.keyring import Keyring
-from bawaba.routers.driver import Cap, GatewayError, Grant, Limits, Result
+from bawaba.routers.driver import Cap, GatewayError, Grant, Limits, Result, RouterUnreachable, Unsupported
+from bawaba.routers.events import CardsBrought
 from bawaba.routers.links import driver_class
 from bawaba.routers.models import Router, RouterGrant, RouterJob
-from bawaba.routers.promises import Ask, Kind, Promised, promise
+from bawaba.routers.promises import Ask, Kind, Promised, Rest, promise
 
 KIND = "cards"
-AT_ONCE = 1000  # cards in one call to a router
+AT_ONCE = 100  # cards in one call to a router: guests are let in between two calls
+REFUSAL_MOST = 200
 CARD_SECRET = b"voucher code"  # the keyring's context for a sealed code
 
 
@@ -30,6 +32,16 @@ class CardToHold:
     code_sealed: bytes
     limits: dict[str, Any]  # the fields of `Limits`, times left out
     plan: str
+
+
+@dataclass(frozen=True)
+class Brought:
+    """One card that the router was told about; `refusal` is why it did not take it, `passing` if it may yet."""
+
+    row_id: int
+    rev: int
+    refusal: str | None = None
+    passing: bool = False
 
 
 @dataclass
@@ -71,10 +83,33 @@ def want(db: Session, voucher_ids: Sequence[int], wanted: bool, now: datetime) -
     changed = (
         update(RouterGrant)
         .where(RouterGrant.key.in_(voucher_ids), RouterGrant.wanted.is_(not wanted))
-        .values(wanted=wanted, rev=RouterGrant.rev + 1)
+        .values(wanted=wanted, rev=RouterGrant.rev + 1, refusals=0, given_up=False)
         .returning(RouterGrant.router_id)
     )
-    return [promise(db, router_id, KIND, None, now) for router_id in sorted(set(db.scalars(changed)))]
+    return [promise_cards(db, router_id, now) for router_id in sorted(set(db.scalars(changed)))]
+
+
+def promise_cards(db: Session, router_id: int, now: datetime) -> Promised:
+    """Promise that a router's cards will be brought up to date: one open job a router, however many cards."""
+    job = _open_job(db, router_id)
+    return Promised(job.id, router_id, KIND, None) if job is not None else promise(db, router_id, KIND, None, now)
+
+
+def promise_at_once(db: Session, router_id: int, now: datetime) -> Promised | None:
+    """The same for the request that has made a card and delivers it; None where the router is behind already, and the
+    card waits with the others."""
+    job = _open_job(db, router_id)
+    if job is not None and (job.attempts > 0 or job.last_error is not None):
+        return None
+    return promise(db, router_id, KIND, None, now, express=True)
+
+
+def _open_job(db: Session, router_id: int) -> RouterJob | None:
+    """The locked open job: who finishes it at this moment finishes before us, or sees what we add."""
+    wanted = select(RouterJob).where(
+        RouterJob.router_id == router_id, RouterJob.kind == KIND, RouterJob.state == "open"
+    )
+    return db.scalar(wanted.order_by(RouterJob.id).limit(1).with_for_update())
 
 
 def kind(keyring: Keyring) -> Kind:
@@ -83,16 +118,24 @@ def kind(keyring: Keyring) -> Kind:
     def prepare(db: Session, job: Promised, now: datetime) -> CardWork | None:
         return work_for(db, keyring, job.router_id)
 
-    return Kind(prepare, bring, brought)
+    return Kind(prepare, bring, brought, may_move=True, bulk=True, deliver_again=bring_missing, rest=rest)
+
+
+def _behind(router_id: int) -> Any:
+    """The condition of cards that a router has not got as they should be."""
+    return and_(
+        RouterGrant.router_id == router_id, RouterGrant.synced_rev < RouterGrant.rev, RouterGrant.given_up.is_(False)
+    )
 
 
 def work_for(db: Session, keyring: Keyring, router_id: int, voucher_ids: Sequence[int] = ()) -> CardWork | None:
-    """What is behind on a router (of these cards, or of all), up to a thousand cards; None when nothing is."""
-    behind = select(RouterGrant).where(RouterGrant.router_id == router_id, RouterGrant.synced_rev < RouterGrant.rev)
+    """What is behind on a router (of these cards, or of all), up to a hundred cards, those that it refused last; None
+    when nothing is."""
+    behind = select(RouterGrant).where(_behind(router_id))
     if voucher_ids:
         behind = behind.where(RouterGrant.key.in_(voucher_ids))
     work = CardWork()
-    for row in db.scalars(behind.order_by(RouterGrant.id).limit(AT_ONCE)):
+    for row in db.scalars(behind.order_by(RouterGrant.refusals, RouterGrant.id).limit(AT_ONCE)):
         if row.wanted:
             code = keyring.decrypt(row.secret_sealed, CARD_SECRET).decode()
             grant = Grant(card_key(row.key), row.rev, code, code, Limits(**row.limits), row.plan)
@@ -107,59 +150,137 @@ def card_key(voucher_id: int) -> str:
     return f"card:{voucher_id}"
 
 
-async def bring(ask: Ask, work: CardWork) -> list[tuple[int, int]]:
-    """Write and remove cards on the router; the answer is what is now as it should be, by grant row and revision.
-    Raises the first refusal when the router took none of them."""
-    results: list[tuple[int, int, Result]] = []
+async def bring(ask: Ask, work: CardWork) -> list[Brought]:
+    """Write and remove cards on the router. Raises the first error when it took none of them for a reason that passes;
+    what it refused is in the answer."""
+    told: list[Brought] = []
     if work.puts:
         answers = await ask("put", [grant for _, _, grant in work.puts])
-        results += [(row, rev, result) for (row, rev, _), result in zip(work.puts, answers, strict=True)]
+        told += [_told(row, rev, result) for (row, rev, _), result in zip(work.puts, answers, strict=True)]
     if work.drops:
         answers = await ask("drop", [key for _, _, key in work.drops])
-        results += [(row, rev, result) for (row, rev, _), result in zip(work.drops, answers, strict=True)]
-    taken = [(row, rev) for row, rev, result in results if result.ok]
-    if not taken:
-        raise next((r.error for _, _, r in results if r.error), None) or GatewayError("the router took no card")
-    return taken
+        told += [_told(row, rev, result) for (row, rev, _), result in zip(work.drops, answers, strict=True)]
+    if all(card.passing for card in told):
+        raise RouterUnreachable(told[0].refusal or "the router took no card")
+    return told
 
 
-def brought(db: Session, job: Promised, taken: list[tuple[int, int]], now: datetime) -> list[Event]:
-    """Remember what the router has; what is still behind is promised again."""
+def _told(row_id: int, rev: int, result: Result) -> Brought:
+    if result.ok:
+        return Brought(row_id, rev)
+    error = result.error or GatewayError("the router did not take this card")
+    return Brought(row_id, rev, str(error)[:REFUSAL_MOST], error.retryable)
+
+
+async def bring_missing(ask: Ask, work: CardWork) -> list[Brought]:
+    """After a try whose answer was lost: look what lies there first, and bring the rest."""
+    try:
+        there = {owned.key: owned.rev for owned in await ask("owned")}
+    except Unsupported:
+        return await bring(ask, work)
+    puts = [put for put in work.puts if there.get(put[2].key) != put[1]]
+    drops = [drop for drop in work.drops if drop[2] in there]
+    done = [Brought(row, rev) for row, rev, grant in work.puts if there.get(grant.key) == rev]
+    done += [Brought(row, rev) for row, rev, key in work.drops if key not in there]
+    rest_of_it = CardWork(puts, drops)
+    return done + (await bring(ask, rest_of_it) if puts or drops else [])
+
+
+def brought(db: Session, job: Promised, told: list[Brought], now: datetime) -> list[Event]:
+    """Remember what the router has, and what it refused."""
     by_rev: dict[int, list[int]] = {}
-    for row_id, rev in taken:
-        by_rev.setdefault(rev, []).append(row_id)
+    by_refusal: dict[str, list[int]] = {}
+    for card in told:
+        if card.refusal is None:
+            by_rev.setdefault(card.rev, []).append(card.row_id)
+        elif not card.passing:
+            by_refusal.setdefault(card.refusal, []).append(card.row_id)
     for rev, row_ids in by_rev.items():
-        db.execute(update(RouterGrant).where(RouterGrant.id.in_(row_ids)).values(synced_rev=rev))
-    left = db.scalar(
-        select(RouterGrant.id)
-        .where(RouterGrant.router_id == job.router_id, RouterGrant.synced_rev < RouterGrant.rev)
-        .limit(1)
-    )
-    if left is not None and not _promised(db, job.router_id):
-        promise(db, job.router_id, KIND, None, now)
-    return []
+        has = {"synced_rev": rev, "refusals": 0, "error": None}
+        db.execute(update(RouterGrant).where(RouterGrant.id.in_(row_ids)).values(**has))
+    for refusal, row_ids in by_refusal.items():
+        refused = {"refusals": RouterGrant.refusals + 1, "error": refusal}
+        db.execute(update(RouterGrant).where(RouterGrant.id.in_(row_ids)).values(**refused))
+    site_id = db.scalar(select(Router.site_id).where(Router.id == job.router_id))
+    taken = sum(len(row_ids) for row_ids in by_rev.values())
+    return [CardsBrought(job.router_id, site_id, taken)] if site_id else []
 
 
-def _promised(db: Session, router_id: int) -> bool:
-    open_job = select(RouterJob.id).where(
-        RouterJob.router_id == router_id, RouterJob.kind == KIND, RouterJob.state == "open"
+def rest(db: Session, job: Promised) -> Rest:
+    """What is left of bringing a router's cards: some not tried yet, or those that it refused."""
+    fresh = select(RouterGrant.id).where(_behind(job.router_id), RouterGrant.refusals == 0).limit(1)
+    if db.scalar(fresh) is not None:
+        return Rest(more=True)
+    refused = select(func.count(), func.max(RouterGrant.error)).where(_behind(job.router_id))
+    count, why = db.execute(refused).one()
+    return Rest(refused=f"{why} ({count} cards)") if count else Rest()
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a router is with the cards it should hold: `on_router` of `wanted`; `refused` ones need a person."""
+
+    wanted: int
+    on_router: int
+    waiting: int
+    refused: int
+
+
+def progress(db: Session, router_ids: Sequence[int]) -> dict[int, Progress]:
+    """The progress of each of these routers; all zero where it holds no cards."""
+    behind = RouterGrant.synced_rev < RouterGrant.rev
+    rows = db.execute(
+        select(
+            RouterGrant.router_id,
+            func.count().filter(RouterGrant.wanted),
+            func.count().filter(RouterGrant.wanted, RouterGrant.synced_rev == RouterGrant.rev),
+            func.count().filter(behind, RouterGrant.given_up.is_(False)),
+            func.count().filter(behind, or_(RouterGrant.refusals > 0, RouterGrant.given_up)),
+        )
+        .where(RouterGrant.router_id.in_(router_ids))
+        .group_by(RouterGrant.router_id)
     )
-    return db.scalar(open_job.limit(1)) is not None
+    found = {row[0]: Progress(row[1], row[2], row[3], row[4]) for row in rows}
+    return {router_id: found.get(router_id, Progress(0, 0, 0, 0)) for router_id in router_ids}
+
+
+def give_up(db: Session, router_id: int) -> None:
+    """A person decided that the cards which are behind are not brought any more."""
+    db.execute(update(RouterGrant).where(_behind(router_id)).values(given_up=True))
+
+
+def take_up_again(db: Session, router_id: int) -> None:
+    """A person decided to try them again, those that were refused or given up too."""
+    behind = RouterGrant.synced_rev < RouterGrant.rev
+    mine = update(RouterGrant).where(RouterGrant.router_id == router_id, behind)
+    db.execute(mine.values(given_up=False, refusals=0, error=None))
+
+
+def hand_over(db: Session, router_id: int, to_router_id: int) -> None:
+    """Cards that never reached a router are to lie on another one instead, unless they are to lie there anyway. What
+    is there already and is to be changed stays its own."""
+    new_here = RouterGrant.synced_rev == 0
+    mine = and_(RouterGrant.router_id == router_id, new_here)
+    there = select(RouterGrant.key).where(RouterGrant.router_id == to_router_id)
+    db.execute(delete(RouterGrant).where(mine, RouterGrant.key.in_(there.scalar_subquery())))
+    moved = {"router_id": to_router_id, "refusals": 0, "error": None, "given_up": False}
+    db.execute(update(RouterGrant).where(mine).values(**moved))
 
 
 def sync_states(db: Session, voucher_ids: Sequence[int]) -> dict[int, str]:
     """pending, synced or failed for each card that should lie on a router; a card on no router is left out."""
     if not voucher_ids:
         return {}
-    behind = func.sum(func.coalesce(RouterGrant.rev - RouterGrant.synced_rev, 0))
+    behind = RouterGrant.synced_rev < RouterGrant.rev
+    gave_up = select(RouterJob.router_id).where(RouterJob.kind == KIND, RouterJob.state == "failed")
+    stuck = and_(behind, or_(RouterGrant.given_up, RouterGrant.router_id.in_(gave_up)))
     rows = db.execute(
-        select(RouterGrant.key, behind.label("behind"), func.min(RouterGrant.router_id).label("router_id"))
+        select(
+            RouterGrant.key,
+            func.count().filter(behind).label("behind"),
+            func.count().filter(stuck).label("stuck"),
+        )
         .where(RouterGrant.key.in_(voucher_ids))
         .group_by(RouterGrant.key)
     ).all()
-    gave_up = set(
-        db.scalars(select(RouterJob.router_id).where(RouterJob.kind == KIND, RouterJob.state == "failed").distinct())
-    )
-    return {
-        row.key: "synced" if not row.behind else ("failed" if row.router_id in gave_up else "pending") for row in rows
-    }
+    return {row.key: "failed" if row.stuck else ("pending" if row.behind else "synced") for row in rows}

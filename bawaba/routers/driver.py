@@ -220,6 +220,7 @@ class Connection:
     password: str | None = field(repr=False)
     options: Mapping[str, Any] = field(repr=False)  # those of the driver's `Options` that are set, secrets opened
     install: str  # eight characters that name this installation in ownership tags
+    connect_s: float = field(default=3.0, compare=False)  # how long connecting may take, by the link as it was measured
 
 
 class RouterDriver:
@@ -229,6 +230,7 @@ class RouterDriver:
     caps: ClassVar[Cap] = Cap.NONE
     needs: ClassVar[Needs] = Needs()
     Options: ClassVar[type[RouterOptions]] = RouterOptions
+    at_once: ClassVar[int] = 8  # calls that may be under way on the connection together; 1 where it takes one at a time
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -41,6 +41,21 @@ class RouterStatusChanged(Broadcast):
 
 
 @dataclass(frozen=True)
+class CardsBrought(Broadcast):
+    """A router took some of the cards it is to hold; how far it is, the error list says."""
+
+    router_id: int
+    site_id: int
+    taken: int
+
+    def message(self) -> dict[str, Any]:
+        return {"type": "router_cards", "router_id": self.router_id, "taken": self.taken}
+
+    def audience(self) -> Audience:
+        return Audience(OPERATORS, self.site_id)
+
+
+@dataclass(frozen=True)
 class JobFailed(Broadcast):
     """A promise to a router could not be kept yet (`state` open) or needs a person (`state` failed)."""
 

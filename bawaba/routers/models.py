@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bawaba.core.database import Base, BigId, UtcDateTime
@@ -39,6 +39,11 @@ class Router(Base):
     boot: Mapped[int] = mapped_column(BigInteger, default=0)  # the gateway's last known start, from its health
     online: Mapped[int] = mapped_column(default=0)  # sessions seen at the last poll
     health: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    breaker: Mapped[str] = mapped_column(String(10), default="closed", server_default="closed")
+    failures: Mapped[int] = mapped_column(default=0, server_default="0")  # in a row
+    breaker_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # left alone until then; None while closed
+    down_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    link_ms: Mapped[int | None]  # measured on short calls, a moving average
     devices_rev: Mapped[int] = mapped_column(default=0)  # the revision of the site's device lists it has
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
@@ -59,6 +64,9 @@ class RouterGrant(Base):
     rev: Mapped[int] = mapped_column(default=1)
     synced_rev: Mapped[int] = mapped_column(default=0)
     wanted: Mapped[bool] = mapped_column(default=True)  # False: must not be there
+    refusals: Mapped[int] = mapped_column(default=0, server_default="0")  # times that the router refused this one
+    error: Mapped[str | None] = mapped_column(String(200))  # why
+    given_up: Mapped[bool] = mapped_column(default=False, server_default=false())  # a person decided so
     secret_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     limits: Mapped[dict[str, Any]] = mapped_column(JSON)
     plan: Mapped[str] = mapped_column(String(80))
@@ -67,8 +75,8 @@ class RouterGrant(Base):
 class RouterJob(Base):
     """Work promised to a router, written in the transaction it follows from.
 
-    `kind`: put (cards; `payload` has the range of grants), admit, kick, devices. `ref` is whatever the kind is about.
-    `state`: open (waiting or retrying), failed (a person must act), done.
+    `kind`: cards (one open job a router for all cards that are behind there), admit, kick, devices. `ref` is whatever
+    the kind is about. `state`: open (waiting or retrying), failed (a person must act), done.
     """
 
     __tablename__ = "router_job"
@@ -86,6 +94,8 @@ class RouterJob(Base):
     state: Mapped[str] = mapped_column(String(8), default="open")
     attempts: Mapped[int] = mapped_column(default=0)
     last_error: Mapped[str | None] = mapped_column(String(500))
+    outcome_unknown: Mapped[bool] = mapped_column(default=False, server_default=false())  # look before trying again
+    given_up_by: Mapped[str | None] = mapped_column(String(60))
     next_try_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

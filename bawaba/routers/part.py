@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,8 +17,8 @@ from bawaba.core.errors import Problem
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.routers import promises
-from bawaba.routers.driver import GatewayError, RouterUnreachable
-from bawaba.routers.events import JobFailed
+from bawaba.routers.delivery import Deliverer, Handover
+from bawaba.routers.driver import RouterUnreachable
 from bawaba.routers.links import Links
 from bawaba.routers.loop import RouterLoop
 from bawaba.routers.models import Router, RouterJob
@@ -31,55 +31,36 @@ LOOK_EVERY_S = 0.5
 TURN_S = 0.1
 POLLS_AT_ONCE = 64
 Poll = Callable[[Runtime, int], Awaitable[None]]
-
-
-class Handover:
-    """Passes what a router did to the thread that waits for it, exactly once, or to nobody when it has left."""
-
-    def __init__(self) -> None:
-        self._given = threading.Event()
-        self._lock = threading.Lock()
-        self._open = True
-        self._taken: tuple[Promised, Any] | None = None
-
-    def give(self, job: Promised, result: Any) -> bool:
-        """Offer the result; False when nobody waits any more."""
-        with self._lock:
-            if not self._open:
-                return False
-            self._open, self._taken = False, (job, result)
-        self._given.set()
-        return True
-
-    def give_up(self) -> None:
-        """Nothing will come: whoever waits may go."""
-        with self._lock:
-            self._open = False
-        self._given.set()
-
-    def wait(self, seconds: float) -> tuple[Promised, Any] | None:
-        """Wait for the result; after `seconds` it is the router loop's to write down."""
-        self._given.wait(seconds)
-        with self._lock:
-            self._open = False
-            return self._taken
+OnBack = Callable[[Runtime, int], Awaitable[None]]
 
 
 class Routers:
-    """One a process. `kinds` is filled by wiring; `on_poll` is what happens to a router that is due to be polled."""
+    """One a process. `kinds` is filled by wiring; `on_poll` is what happens to a router that is due to be polled,
+    `on_back` what happens to one that answers again after it had been left alone."""
 
     def __init__(self, rt: Runtime, *, waiting_most: int | None = None) -> None:
         self.rt = rt
         self.loop = RouterLoop()
         self.links = Links(rt)
-        self.kinds: dict[str, Kind] = {}
+        self.deliverer = Deliverer(rt, self.links)
+        self.links.on_back = self._is_back
+        self.on_back: list[OnBack] = []
         self.on_poll: Poll | None = None
         self.owner = rt.config.process_name
         self._waiting = threading.BoundedSemaphore(waiting_most or max(1, rt.config.web_threads // 2))
-        self._busy: set[int] = set()
+        self._busy: set[Hashable] = set()
         self._new_router = False
         self._wake: asyncio.Event | None = None
         self._poll_gate = asyncio.Semaphore(POLLS_AT_ONCE)
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """The kinds of work that routers are promised, by name."""
+        return self.deliverer.kinds
+
+    @kinds.setter
+    def kinds(self, kinds: dict[str, Kind]) -> None:
+        self.deliverer.kinds = kinds
 
     def start(self) -> None:
         """Begin to hold leases, deliver what is due, and poll."""
@@ -110,7 +91,7 @@ class Routers:
         else the delivery goes on by itself.
         """
         handover = Handover()
-        self.loop.submit(self._express(job, prepared, handover))
+        self.loop.submit(self.deliverer.express(job, prepared, handover))
         may_wait = wait_s > 0 and self._waiting.acquire(timeout=TURN_S)
         try:
             taken = handover.wait(wait_s if may_wait else 0.0)
@@ -122,7 +103,7 @@ class Routers:
         return self._write_down(*taken)
 
     def _write_down(self, job: Promised, result: Any) -> list[Event]:
-        events = self.rt.transact(_followed, self.kinds[job.kind], job, result, self.rt.clock.now())
+        events = self.rt.transact(promises.followed, self.kinds[job.kind], job, result, self.rt.clock.now())
         for event in events:
             self.rt.publish(event)
         return events
@@ -138,50 +119,12 @@ class Routers:
 
     # --- on the router loop ------------------------------------------------------------------------------------
 
-    async def _express(self, job: Promised, prepared: Any, handover: Handover) -> None:
-        """Deliver, else let the spares try; whatever comes of it, nobody waits longer than that."""
-        try:
-            await self._try(job, prepared, handover) or await self._by_a_spare(job, prepared, handover)
-        except (Problem, SQLAlchemyError) as error:
-            log.warning("a delivery was put off", job=job.id, router_id=job.router_id, error=str(error))
-        except Exception:
-            log.exception("a delivery broke", job=job.id, router_id=job.router_id)
-        finally:
-            handover.give_up()
-
-    async def _spares(self, job: Promised) -> list[int]:
-        if not self.kinds[job.kind].spare_may:
-            return []
-        return await self.rt.read_async(promises.spares, job.router_id)
-
-    async def _try(self, job: Promised, prepared: Any, handover: Handover | None = None) -> bool:
-        """Do a job on its router; whatever comes of it is written down, here or by the one who waits."""
-        kind = self.kinds[job.kind]
-        try:
-            result = await kind.deliver(self._asker(job.router_id), prepared)
-        except GatewayError as error:
-            await self._missed(job, error)
-            return False
-        if handover is not None and handover.give(job, result):
-            return True
-        events = await self.rt.transact_async(_followed, kind, job, result, self.rt.clock.now())
-        for event in events:
-            self.rt.publish(event)
-        return True
-
-    def _asker(self, router_id: int) -> promises.Ask:
-        def ask(verb: str, *args: Any, **kwargs: Any) -> Awaitable[Any]:
-            return self.links.ask(router_id, verb, *args, **kwargs)
-
-        return ask
-
-    async def _missed(self, job: Promised, error: GatewayError) -> None:
-        now = self.rt.clock.now()
-        row = await self.rt.transact_async(promises.mark_missed, job.id, error, now, self.rt.rng.random())
-        log.warning("a router did not take a job", router_id=job.router_id, job=job.id, kind=job.kind, error=str(error))
-        if row is not None:
-            link = await self.links.link(job.router_id)
-            self.rt.publish(JobFailed(job.id, job.router_id, link.site_id, job.kind, row.state, row.last_error or ""))
+    def _is_back(self, router_id: int) -> None:
+        """A router that was left alone answers again: its work is due, and whoever listens acts."""
+        log.info("a router is back", router_id=router_id)
+        self._wake_soon()
+        for act in self.on_back:
+            self._start_once(("back", act, router_id), act(self.rt, router_id))
 
     async def _duty(self) -> None:
         """The beat: hold leases, deliver what is due, start the polls that are due."""
@@ -199,10 +142,10 @@ class Routers:
                 log.warning("the database did not answer the router loop", error=str(error))
                 await asyncio.sleep(LOOK_EVERY_S)
                 continue
-            for router_id in work:
-                self._start_once(router_id, self._deliver_due(router_id))
+            for router_id, bulk in {(router_id, self._is_bulk(kind)) for router_id, kind in work}:
+                self._start_once(("deliver", router_id, bulk), self.deliverer.due(router_id, bulk=bulk))
             for router_id in polls:
-                self._start_once(-router_id, self._poll(router_id))
+                self._start_once(("poll", router_id), self._poll(router_id))
             self._wake.clear()
             try:
                 async with asyncio.timeout(LOOK_EVERY_S):
@@ -210,8 +153,11 @@ class Routers:
             except TimeoutError:
                 continue
 
-    def _start_once(self, key: int, work: Any) -> None:
-        """One delivery and one poll a router at a time: a slow router delays nobody but itself."""
+    def _is_bulk(self, kind: str) -> bool:
+        return kind in self.kinds and self.kinds[kind].bulk
+
+    def _start_once(self, key: tuple[Hashable, ...], work: Any) -> None:
+        """Of each sort one at a time for a router: a slow router delays nobody but itself."""
         if key in self._busy:
             work.close()
             return
@@ -219,55 +165,19 @@ class Routers:
         task = asyncio.ensure_future(work)
         task.add_done_callback(lambda done: self._over(key, done))
 
-    def _over(self, key: int, task: asyncio.Task[Any]) -> None:
+    def _over(self, key: tuple[Hashable, ...], task: asyncio.Task[Any]) -> None:
         self._busy.discard(key)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("work for a router ended", router_id=abs(key), exc_info=error)
+            log.error("work for a router ended", work=str(key), exc_info=error)
 
     async def _deliver_due(self, router_id: int) -> None:
-        """Deliver what is due, and what follows from that, until nothing is."""
-        while jobs := await self.rt.read_async(promises.due, router_id, self.rt.clock.now()):
-            if not await self._deliver_all(jobs):
-                return
-
-    async def _deliver_all(self, jobs: list[Promised]) -> bool:
-        """Deliver jobs in their order; False as soon as the router does not take one: the rest waits."""
-        for job in jobs:
-            if not await self._deliver_one(job):
-                return False
-        return True
-
-    async def _deliver_one(self, job: Promised) -> bool:
-        """Deliver a job, by a spare if need be. One that breaks by an error of ours counts as tried."""
-        try:
-            prepared = await self.rt.read_async(self.kinds[job.kind].prepare, job, self.rt.clock.now())
-            if prepared is None:
-                await self.rt.transact_async(promises.mark_done, job.id, self.rt.clock.now())
-                return True
-            return await self._try(job, prepared) or await self._by_a_spare(job, prepared)
-        except Problem:  # the database is away, or the router is gone
-            raise
-        except Exception as error:
-            log.exception("a delivery broke", job=job.id, router_id=job.router_id)
-            await self._missed(job, GatewayError(f"{type(error).__name__}: {error}"))
-            return True
-
-    async def _by_a_spare(self, job: Promised, prepared: Any, handover: Handover | None = None) -> bool:
-        for spare in await self._spares(job):
-            if await self._try(Promised(job.id, spare, job.kind, job.ref), prepared, handover):
-                return True
-        return False
+        """All that is due to a router: what guests wait for, and the bulk beside it."""
+        await asyncio.gather(*(self.deliverer.due(router_id, bulk=bulk) for bulk in (False, True)))
 
     async def _poll(self, router_id: int) -> None:
         if self.on_poll is not None:
             async with self._poll_gate:
                 await self.on_poll(self.rt, router_id)
-
-
-def _followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime) -> list[Any]:
-    if not promises.mark_done(db, job.id, now):
-        return []
-    return list(kind.followed(db, job, result, now))
 
 
 def _take_leases(db: Session, owner: str, now: datetime, fresh: bool) -> None:
@@ -280,13 +190,17 @@ def _take_leases(db: Session, owner: str, now: datetime, fresh: bool) -> None:
     db.execute(update(Router).where(free).values(**lease))
 
 
-def _due_routers(db: Session, owner: str, now: datetime) -> tuple[list[int], list[int]]:
+def _due_routers(db: Session, owner: str, now: datetime) -> tuple[list[tuple[int, str]], list[int]]:
+    """Routers with kinds of work that are due, and those to look at: one that was left alone long enough, too."""
     mine = (Router.lease_owner == owner, Router.status != "maintenance")
     work = (
-        select(RouterJob.router_id).join(Router).where(*mine, RouterJob.state == "open", RouterJob.next_try_at <= now)
+        select(RouterJob.router_id, RouterJob.kind)
+        .join(Router)
+        .where(*mine, RouterJob.state == "open", RouterJob.next_try_at <= now)
     )
-    polls = select(Router.id).where(*mine, or_(Router.next_poll_at.is_(None), Router.next_poll_at <= now))
-    return list(db.scalars(work.distinct())), list(db.scalars(polls.limit(200)))
+    is_due = or_(Router.next_poll_at.is_(None), Router.next_poll_at <= now, Router.breaker_until <= now)
+    polls = select(Router.id).where(*mine, is_due)
+    return [(row.router_id, row.kind) for row in db.execute(work.distinct())], list(db.scalars(polls.limit(200)))
 
 
 def part(rt: Runtime) -> Routers:

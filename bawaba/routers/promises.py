@@ -6,12 +6,12 @@ and what follows (a step, in the transaction that marks the job done). Folders a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from bawaba.core.events import Event
@@ -22,6 +22,9 @@ from bawaba.routers.models import Router, RouterJob
 EXPRESS_S = 8.0  # how long a fresh promise belongs to the request that made it (an admit takes 6 s at most)
 FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 60.0
+AT_ONCE = 64  # jobs of one router that are taken up together
+ERROR_MOST = 500
+PARTIAL_FAILURE = "partial_failure"  # the router failed, and no spare could do it
 FAILED_AFTER = 5  # tries at something the router understood and refused; an unreachable router is tried for ever
 
 PROMISE = Statement(
@@ -30,7 +33,8 @@ PROMISE = Statement(
     "id",
 )
 DONE = Statement(
-    "UPDATE router_job SET state = 'done', done_at = :now, attempts = attempts + 1, last_error = NULL "
+    "UPDATE router_job SET state = 'done', done_at = :now, attempts = attempts + 1, last_error = NULL, "
+    "outcome_unknown = FALSE "
     "WHERE id = :id AND state <> 'done'"
 )
 
@@ -49,6 +53,14 @@ class Promised:
     router_id: int
     kind: str
     ref: int | None
+    outcome_unknown: bool = False  # an earlier try may have been done, unheard
+
+
+class Rest(NamedTuple):
+    """What is left of a job that is done in steps: `more` to do at once, or what the router `refused`, in words."""
+
+    more: bool = False
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,11 @@ class Kind:
     deliver: Callable[[Ask, Any], Awaitable[Any]]
     followed: Callable[[Session, Promised, Any, datetime], Sequence[Event]]
     spare_may: bool = False  # a spare router of the failover group may do it instead
+    may_move: bool = False  # a person may hand it to another router
+    bulk: bool = False  # goes beside the work that guests wait for, and after it
+    about: Callable[[Any], Hashable] | None = None  # work about the same thing keeps its order, else all of the kind
+    deliver_again: Callable[[Ask, Any], Awaitable[Any]] | None = None  # its outcome was unknown
+    rest: Callable[[Session, Promised], Rest] | None = None  # it is done in steps: what is left after one
 
 
 def promise(
@@ -75,17 +92,65 @@ def mark_done(db: Session, job_id: int, now: datetime) -> bool:
     return DONE.run(db, id=job_id, now=now) == 1
 
 
+def followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime) -> list[Event]:
+    """Write down what a router did, and close the job, unless more of it is to be done."""
+    if kind.rest is None:
+        return list(kind.followed(db, job, result, now)) if mark_done(db, job.id, now) else []
+    row = db.get(RouterJob, job.id, with_for_update=True)  # who promises more of it waits for us, or we for them
+    events = list(kind.followed(db, job, result, now))
+    rest = kind.rest(db, job)
+    if row is None or row.state == "done":
+        return events
+    if rest.more:
+        row.attempts, row.last_error, row.outcome_unknown, row.next_try_at = 0, None, False, now
+    elif rest.refused is not None:
+        _refused(row, rest.refused, now)
+    else:
+        row.state, row.done_at, row.last_error, row.outcome_unknown = "done", now, None, False
+        row.attempts += 1
+    return events
+
+
+def _refused(row: RouterJob, why: str, now: datetime) -> None:
+    row.attempts += 1
+    row.last_error, row.outcome_unknown = f"rejected: {why}"[:ERROR_MOST], False
+    row.state = "failed" if row.attempts >= FAILED_AFTER else "open"
+    row.next_try_at = now + timedelta(seconds=retry_wait_s(row.attempts, 0.5))
+
+
 def mark_missed(db: Session, job_id: int, error: GatewayError, now: datetime, jitter: float) -> RouterJob | None:
     """Record a try that failed: later again, or, when the router refused it often enough, for a person to decide."""
     job = db.get(RouterJob, job_id, with_for_update=True)
     if job is None or job.state != "open":
         return None
     job.attempts += 1
-    job.last_error = f"{error.code}: {error}"[:500]
+    job.last_error = f"{error.code}: {error}"[:ERROR_MOST]
+    job.outcome_unknown = job.outcome_unknown or not error.outcome_known
     if not error.retryable and job.attempts >= FAILED_AFTER:
         job.state = "failed"
     job.next_try_at = now + timedelta(seconds=retry_wait_s(job.attempts, jitter))
     return job
+
+
+def say_partial_failure(db: Session, job_id: int, error: GatewayError) -> RouterJob | None:
+    """No spare could do it either: the job's error says so. Answers the job while it is open."""
+    job = db.get(RouterJob, job_id, with_for_update=True)
+    if job is None or job.state != "open":
+        return None
+    job.last_error = f"{PARTIAL_FAILURE}: {error.code}: {error}"[:ERROR_MOST]
+    return job
+
+
+def put_off(db: Session, router_id: int, kinds: Sequence[str], until: datetime, why: str, now: datetime) -> None:
+    """The router is left alone for now: what is due of these kinds waits until then, and says why."""
+    due_now = update(RouterJob).where(
+        RouterJob.router_id == router_id,
+        RouterJob.state == "open",
+        RouterJob.next_try_at <= now,
+        RouterJob.kind.in_(kinds),
+    )
+    words = func.coalesce(RouterJob.last_error, why[:ERROR_MOST])
+    db.execute(due_now.values(next_try_at=until, last_error=words))
 
 
 def retry_wait_s(attempts: int, jitter: float) -> float:
@@ -93,31 +158,33 @@ def retry_wait_s(attempts: int, jitter: float) -> float:
     return float(min(FIRST_RETRY_S * 2 ** min(attempts - 1, 10), LONGEST_RETRY_S) * (0.75 + jitter / 2))
 
 
-def move(db: Session, job_id: int, router_id: int, now: datetime) -> None:
-    """Hand an open job to another router, at once."""
-    db.execute(
-        update(RouterJob).where(RouterJob.id == job_id).values(router_id=router_id, next_try_at=now, state="open")
-    )
-
-
-def due(db: Session, router_id: int, now: datetime, limit: int = 200) -> list[Promised]:
-    """What is to be delivered to a router now, oldest first."""
+def due(db: Session, router_id: int, kinds: Sequence[str], now: datetime, limit: int = AT_ONCE) -> list[Promised]:
+    """What is to be delivered to a router now of these kinds, oldest first."""
     found = db.execute(
-        select(RouterJob.id, RouterJob.kind, RouterJob.ref)
-        .where(RouterJob.router_id == router_id, RouterJob.state == "open", RouterJob.next_try_at <= now)
+        select(RouterJob.id, RouterJob.kind, RouterJob.ref, RouterJob.outcome_unknown)
+        .where(
+            RouterJob.router_id == router_id,
+            RouterJob.state == "open",
+            RouterJob.next_try_at <= now,
+            RouterJob.kind.in_(kinds),
+        )
         .order_by(RouterJob.id)
         .limit(limit)
     )
-    return [Promised(row.id, router_id, row.kind, row.ref) for row in found]
+    return [Promised(row.id, router_id, row.kind, row.ref, row.outcome_unknown) for row in found]
 
 
-def spares(db: Session, router_id: int) -> list[int]:
-    """Routers of the same failover group that are up, a steady order."""
+def spares(db: Session, router_id: int, now: datetime) -> list[int]:
+    """Routers of the same failover group that are up and not left alone, a steady order."""
     mine = select(Router.site_id, Router.failover_group).where(Router.id == router_id).subquery()
     found = db.scalars(
         select(Router.id)
         .join(mine, (Router.site_id == mine.c.site_id) & (Router.failover_group == mine.c.failover_group))
-        .where(Router.id != router_id, Router.status.in_(("up", "degraded")))
+        .where(
+            Router.id != router_id,
+            Router.status.in_(("up", "degraded")),
+            or_(Router.breaker_until.is_(None), Router.breaker_until <= now),
+        )
         .order_by(Router.id)
     )
     return list(found)

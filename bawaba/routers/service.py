@@ -14,11 +14,11 @@ from bawaba.accounts.idempotency import Once
 from bawaba.core.actor import Actor
 from bawaba.core.errors import field_fault
 from bawaba.core.runtime import Runtime
-from bawaba.routers import devices, promises, queries, told
+from bawaba.routers import devices, promises, queries, standing, told
+from bawaba.routers.breaker import CLOSED
 from bawaba.routers.directory import directory
 from bawaba.routers.driver import GatewayError, Info
 from bawaba.routers.errors import JobIsDone, RouterInUse
-from bawaba.routers.events import RouterStatusChanged
 from bawaba.routers.links import driver_class
 from bawaba.routers.models import Device, Router, RouterGrant, RouterJob
 from bawaba.routers.part import part
@@ -76,8 +76,8 @@ def change_router(rt: Runtime, actor: Actor, router_id: int, changes: dict[str, 
     more. `status` may be maintenance, or up to end that. Raises `Invalid` for options that the make does not know."""
     router = rt.transact(_change, rt, actor, router_id, changes, rt.clock.now())
     directory(rt).forget()
-    rt.publish(status_event(router))
-    part(rt).wake()
+    rt.publish(standing.status_event(router))
+    _look_again(rt, router_id)
     return router
 
 
@@ -95,6 +95,7 @@ def _change(db: Session, rt: Runtime, actor: Actor, router_id: int, changes: dic
     for name, value in changes.items():
         setattr(router, name, value)
     router.next_poll_at = None
+    router.breaker, router.failures, router.breaker_until = CLOSED, 0, None  # it may be another box now
     names = ", ".join(sorted(changes))
     audit.record(db, actor, "router.changed", router.site_id, "router", router.id, now, name=router.name, fields=names)
     return router
@@ -119,11 +120,18 @@ def _way(router: Router) -> dict[str, Any]:
     return {"address": router.address, "username": router.username, "password": router.password_sealed}
 
 
+def _look_again(rt: Runtime, router_id: int) -> None:
+    """What a person has changed about a router, or decided about its work, holds at once."""
+    routers = part(rt)
+    routers.loop.call(lambda: routers.links.look_again(router_id))
+    routers.wake()
+
+
 def remove_router(rt: Runtime, actor: Actor, router_id: int) -> None:
     """Remove a router with its promised work. Raises `RouterInUse` while guests are online through it."""
     rt.transact(_remove, actor, router_id, rt.clock.now())
     directory(rt).forget()
-    part(rt).loop.submit(part(rt).links.forget(router_id))
+    part(rt).loop.submit(part(rt).links.remove(router_id))
 
 
 def _remove(db: Session, actor: Actor, router_id: int, now: datetime) -> None:
@@ -205,8 +213,7 @@ def saw(db: Session, router_id: int, now: datetime, next_poll_at: datetime, **fa
     router.next_poll_at = next_poll_at
     for name, value in facts.items():
         setattr(router, name, value)
-    if router.status != "maintenance":
-        router.status = "up"
+    standing.set_status(router, "up", now)
     if before == "down":
         db.execute(
             update(RouterJob).where(RouterJob.router_id == router.id, RouterJob.state == "open").values(next_try_at=now)
@@ -230,23 +237,8 @@ def missed(
     router.error, router.error_code = str(error)[:500], error.code
     if next_poll_at is not None:
         router.next_poll_at = next_poll_at
-    if router.status != "maintenance":
-        router.status = "degraded" if router.missed_polls < 2 else "down"
+    standing.set_status(router, "degraded" if router.missed_polls < 2 and router.status != "down" else "down", now)
     return router
-
-
-def status_event(router: Router) -> RouterStatusChanged:
-    """The news of a router as it stands."""
-    return RouterStatusChanged(
-        router.id,
-        router.site_id,
-        router.name,
-        router.status,
-        router.online,
-        router.last_seen_at,
-        router.error,
-        router.health or {},
-    )
 
 
 def _free_name(db: Session, site_id: int, name: str, but: int | None) -> str:

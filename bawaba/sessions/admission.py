@@ -149,6 +149,20 @@ async def configure_client_access(ask: Ask, work: AdmitWork) -> RouterSession:
     return answer
 
 
+async def let_in_again(ask: Ask, work: AdmitWork) -> RouterSession:
+    """After a try whose answer was lost: who is in already is not let in a second time."""
+    return await _there(ask, work.grant.key) or await configure_client_access(ask, work)
+
+
+async def _there(ask: Ask, key: str) -> RouterSession | None:
+    """Who is online at the router by our key, where it can tell."""
+    try:
+        seen = await ask("sessions")
+    except Unsupported:
+        return None
+    return next((session for session in seen if session.key == key and not session.raw.get("ended")), None)
+
+
 def confirmed(db: Session, job: Promised, there: RouterSession, now: datetime) -> list[Event]:
     """The router let the device in: its time starts, unless it had started. A session that ended meanwhile, or went to
     another router, is closed again on this one."""
@@ -203,6 +217,14 @@ async def close_access(ask: Ask, work: tuple[int, Client]) -> RouterSession | No
     return answer if isinstance(answer, RouterSession) else None
 
 
+def _device_let_in(work: AdmitWork) -> str | None:
+    return work.client.mac or work.client.ip
+
+
+def _device_shut_out(work: tuple[int, Client]) -> str | None:
+    return work[1].mac or work[1].ip
+
+
 def kicked(db: Session, job: Promised, last: RouterSession | None, now: datetime) -> list[Event]:
     """Book what was moved up to the very end. A session that has gone on elsewhere is counted there: the counters of
     two routers cannot be compared."""
@@ -235,5 +257,13 @@ def announce(rt: Runtime, session_ids: Sequence[int]) -> None:
             rt.publish(event)
 
 
-ADMIT_WORK = Kind(prepare_admit, configure_client_access, confirmed, spare_may=True)
-KICK_WORK = Kind(prepare_kick, close_access, kicked)
+ADMIT_WORK = Kind(
+    prepare_admit,
+    configure_client_access,
+    confirmed,
+    spare_may=True,
+    may_move=True,
+    about=_device_let_in,
+    deliver_again=let_in_again,
+)
+KICK_WORK = Kind(prepare_kick, close_access, kicked, about=_device_shut_out)

@@ -34,20 +34,20 @@ GUEST_WAIT_S = 1.5
 RESUME_DAYS = 90
 
 PLACE = Statement(
-    "SELECT s.id, s.time_zone, s.wrong_tries_per_minute, s.device_moves_per_day, r.status, r.failover_group, "
-    "d.standing, m.id, m.blocked_until, w.tries, w.counted_at "
+    "SELECT s.id, s.time_zone, s.wrong_tries_per_minute, s.device_moves_per_day, r.status, r.breaker_until, "
+    "r.failover_group, d.standing, m.id, m.blocked_until, w.tries, w.counted_at "
     "FROM router r JOIN site s ON s.id = r.site_id "
     "LEFT JOIN device d ON d.site_id = s.id AND d.mac = :device "
     "LEFT JOIN guess_meter m ON m.site_id = s.id AND m.device = :device "
     "LEFT JOIN guess_meter w ON w.site_id = s.id AND w.device = '' "
     "WHERE r.id = :router_id",
-    "site_id time_zone wrong_tries_per_minute device_moves_per_day router_status failover_group "
+    "site_id time_zone wrong_tries_per_minute device_moves_per_day router_status breaker_until failover_group "
     "standing device_meter device_blocked_until site_tries site_counted_at",
-    ("device_blocked_until", "site_counted_at"),
+    ("breaker_until", "device_blocked_until", "site_counted_at"),
 )
 SPARE_UP = Statement(
     "SELECT 1 FROM router WHERE site_id = :site_id AND failover_group = :failover_group AND id <> :router_id "
-    "AND status IN ('up', 'degraded') LIMIT 1"
+    "AND status IN ('up', 'degraded') AND (breaker_until IS NULL OR breaker_until <= :now) LIMIT 1"
 )
 WAS_HERE = Statement("SELECT 1 FROM guest_session WHERE voucher_id = :voucher_id AND client_mac = :mac LIMIT 1")
 START = Statement(
@@ -254,7 +254,7 @@ def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: date
     if leaving is None:
         since, may_move = live[0].start_time, _may_move(card, place, now)
         return _Outcome(refusal=TooManyDevices(at_once=card.devices_at_once, since=since, may_move=may_move))
-    if place.router_status == "down" and not _has_spare(db, place, guest.router_id):
+    if _is_away(place, now) and not _has_spare(db, place, guest.router_id, now):
         return _Outcome(refusal=RouterUnreachableNow())
     ended = _let_go(db, card, leaving, move, place, now)
     if ended:  # what they used is booked now
@@ -323,7 +323,7 @@ def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, pl
     that one is down and the session is on its spare. Where nobody is at work any more on letting it in, work is
     promised again."""
     waiting = Redemption(mine.id, card.id, card.serial, True, "opening", remaining_bytes=left_bytes(left))
-    stays = mine.router_id == guest.router_id or place.router_status == "down"
+    stays = mine.router_id == guest.router_id or _is_away(place, now)
     if stays and mine.state == "online":
         start, end = mine.start_time, mine.end_time
         going_on = replace(waiting, status="online", start_time=start, end_time=end, remaining_seconds=left.seconds)
@@ -337,11 +337,16 @@ def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, pl
     return _Outcome(waiting, job=job, work=admission.work_for(mine.id, 2, card, left, guest.client))
 
 
-def _has_spare(db: Session, place: Any, router_id: int) -> bool:
+def _is_away(place: Any, now: datetime) -> bool:
+    """Whether the router is known not to answer: down, or left alone for now."""
+    return place.router_status == "down" or (place.breaker_until is not None and now < place.breaker_until)
+
+
+def _has_spare(db: Session, place: Any, router_id: int, now: datetime) -> bool:
     if not place.failover_group:
         return False
     group = place.failover_group
-    return SPARE_UP.first(db, site_id=place.site_id, failover_group=group, router_id=router_id) is not None
+    return SPARE_UP.first(db, site_id=place.site_id, failover_group=group, router_id=router_id, now=now) is not None
 
 
 def _as_confirmed(redemption: Redemption, session: dict[str, Any], now: datetime) -> Redemption:

@@ -22,7 +22,6 @@ from bawaba.plans.models import PlanVersion
 from bawaba.routers import cards
 from bawaba.routers.models import RouterGrant
 from bawaba.routers.part import part
-from bawaba.routers.promises import promise
 from bawaba.sites.models import Site
 from bawaba.vouchers import codes, making, qr
 from bawaba.vouchers.events import BatchProgress
@@ -231,7 +230,7 @@ def _make_ready(db: Session, batch_id: int, version_id: int, now: datetime) -> B
     if mine.rowcount == 1 and site.mode == "router_held":  # type: ignore[attr-defined]
         for router_id in cards.holders(db, site.id):
             _hold_all(db, router_id, batch.id, version)
-            promise(db, router_id, cards.KIND, None, now)
+            cards.promise_cards(db, router_id, now)
     return batch
 
 
@@ -239,13 +238,26 @@ def _hold_all(db: Session, router_id: int, batch_id: int, version: PlanVersion) 
     """One INSERT … SELECT for the whole batch."""
     from sqlalchemy import JSON, Boolean, Integer, String, insert, literal
 
-    columns = ["router_id", "key", "rev", "synced_rev", "wanted", "secret_sealed", "limits", "plan"]
+    columns = [
+        "router_id",
+        "key",
+        "rev",
+        "synced_rev",
+        "wanted",
+        "refusals",
+        "given_up",
+        "secret_sealed",
+        "limits",
+        "plan",
+    ]
     rows = select(
         literal(router_id, Integer),
         Voucher.id,
         literal(1, Integer),
         literal(0, Integer),
         literal(True, Boolean),
+        literal(0, Integer),
+        literal(False, Boolean),
         Voucher.code_sealed,
         literal(making.card_limits(version), JSON),
         literal(version.name, String),

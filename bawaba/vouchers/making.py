@@ -24,7 +24,7 @@ from bawaba.plans.service import get_current_version
 from bawaba.routers import cards
 from bawaba.routers.driver import Limits
 from bawaba.routers.part import part
-from bawaba.routers.promises import Promised, promise
+from bawaba.routers.promises import Promised
 from bawaba.sites.models import Site
 from bawaba.vouchers import codes, qr, rules
 from bawaba.vouchers.card_store import CardStore
@@ -137,7 +137,7 @@ def _promise_to_hold(
     limits = card_limits(version)
     to_hold = [cards.CardToHold(voucher.id, voucher.code_sealed, limits, version.name) for voucher in vouchers]
     cards.hold(db, holders, to_hold)
-    return [promise(db, router_id, cards.KIND, None, now, express=True) for router_id in holders]
+    return [job for router_id in holders if (job := cards.promise_at_once(db, router_id, now)) is not None]
 
 
 def card_limits(version: PlanVersion) -> dict[str, Any]:

@@ -199,14 +199,17 @@ def card_journal(db: Session, voucher_id: int) -> Sequence[PrintRun]:
 
 
 def batch_syncs(db: Session, batch_ids: Sequence[int]) -> dict[int, str]:
-    """`router_sync` of batches that lie on routers: pending while a card of theirs is behind, else synced."""
+    """`router_sync` of batches that lie on routers: failed where a person gave cards up, pending while a
+    card of theirs is behind, else synced."""
     if not batch_ids:
         return {}
     on_routers = select(Voucher.batch_id).join(RouterGrant, RouterGrant.key == Voucher.id).distinct()
     mine = on_routers.where(Voucher.batch_id.in_(batch_ids))
     held = db.scalars(mine.where(Voucher.number == 1)).all()  # a batch's cards lie there all or none
-    behind = set(db.scalars(mine.where(RouterGrant.synced_rev < RouterGrant.rev)))
-    return {batch_id: "pending" if batch_id in behind else "synced" for batch_id in held if batch_id is not None}
+    behind = mine.where(RouterGrant.synced_rev < RouterGrant.rev)
+    pending, given_up = set(db.scalars(behind)), set(db.scalars(behind.where(RouterGrant.given_up)))
+    words = dict.fromkeys(held, "synced") | dict.fromkeys(pending, "pending") | dict.fromkeys(given_up, "failed")
+    return {batch_id: word for batch_id, word in words.items() if batch_id in held and batch_id is not None}
 
 
 def batch_sync(batch: Batch, sync: str | None) -> str:

@@ -94,7 +94,7 @@ def test_work_that_somebody_waits_for_is_not_due_for_the_outbox_too(rt, cast):
     redeeming.redeem(rt, card.code, cast.guest())
     rt.transact(service._set_disabled, SYSTEM, card.id, True, now)
 
-    assert rt.read(due, cast.router.id, now) == []
+    assert rt.read(due, cast.router.id, ["kick"], now) == []
 
 
 def test_switching_a_card_off_waits_for_a_silent_router_once(rt, cast):

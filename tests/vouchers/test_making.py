@@ -169,7 +169,7 @@ def test_a_batch_on_a_router_held_site_is_pushed_together(rt, cast, clock):
 
     assert rt.read(lambda db: db.scalar(select(func.count()).select_from(RouterGrant))) == 700
     assert len(box.cards) == 700
-    assert box.calls.count("put") == 1
+    assert box.calls.count("put") == 7  # a hundred in each: guests are let in between
 
 
 def test_cards_that_would_pay_to_guess_are_refused(rt, cast, monkeypatch):

@@ -1,0 +1,224 @@
+"""Keeping promises: a router's due work side by side on its one connection, guests' first, spares where they may."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import threading
+from collections.abc import Awaitable, Hashable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from bawaba.core.errors import Problem
+from bawaba.core.runtime import Runtime
+from bawaba.routers import promises, standing
+from bawaba.routers.breaker import FIRST_REST_S
+from bawaba.routers.driver import GatewayError
+from bawaba.routers.events import JobFailed
+from bawaba.routers.links import FAILURES, Links, RouterResting
+from bawaba.routers.models import Router, RouterJob
+from bawaba.routers.promises import Kind, Promised
+
+log = structlog.get_logger(__name__)
+
+
+class Fate(enum.Enum):
+    """What became of a job."""
+
+    TAKEN = enum.auto()
+    MISSED = enum.auto()
+    RESTING = enum.auto()  # the router is left alone for now; nothing was sent
+
+
+class Handover:
+    """Passes what a router did to the thread that waits for it, exactly once, or to nobody when it has left."""
+
+    def __init__(self) -> None:
+        self._given = threading.Event()
+        self._lock = threading.Lock()
+        self._open = True
+        self._taken: tuple[Promised, Any] | None = None
+
+    def give(self, job: Promised, result: Any) -> bool:
+        """Offer the result; False when nobody waits any more."""
+        with self._lock:
+            if not self._open:
+                return False
+            self._open, self._taken = False, (job, result)
+        self._given.set()
+        return True
+
+    def give_up(self) -> None:
+        """Nothing will come: whoever waits may go."""
+        with self._lock:
+            self._open = False
+        self._given.set()
+
+    def wait(self, seconds: float) -> tuple[Promised, Any] | None:
+        """Wait for the result; after `seconds` it is the router loop's to write down."""
+        self._given.wait(seconds)
+        with self._lock:
+            self._open = False
+            return self._taken
+
+
+class Deliverer:
+    """Delivers jobs of the registered `kinds`. Lives on the router loop."""
+
+    def __init__(self, rt: Runtime, links: Links) -> None:
+        self.kinds: dict[str, Kind] = {}
+        self._rt = rt
+        self._links = links
+
+    async def express(self, job: Promised, work: Any, handover: Handover) -> None:
+        """Deliver a fresh promise; whatever comes of it, nobody waits longer than that."""
+        try:
+            await self._deliver(job, work, handover)
+        except (Problem, SQLAlchemyError) as error:
+            log.warning("a delivery was put off", job=job.id, router_id=job.router_id, error=str(error))
+        except Exception:
+            log.exception("a delivery broke", job=job.id, router_id=job.router_id)
+        finally:
+            handover.give_up()
+
+    async def due(self, router_id: int, *, bulk: bool) -> None:
+        """Deliver what is due of the bulk or of the rest, and what follows from that, until nothing is."""
+        kinds = [name for name, kind in self.kinds.items() if kind.bulk is bulk]
+        while jobs := await self._rt.read_async(promises.due, router_id, kinds, self._rt.clock.now()):
+            fates = await self._side_by_side(jobs)
+            if Fate.RESTING in fates:
+                await self._rt.transact_async(_put_off, router_id, kinds, self._rt.clock.now())
+                return
+
+    async def _side_by_side(self, jobs: list[Promised]) -> list[Fate]:
+        """Deliver jobs together, those about the same thing one after the other."""
+        prepared = await self._rt.read_async(self._prepare_all, jobs, self._rt.clock.now())
+        chains: dict[Hashable, list[tuple[Promised, Any]]] = {}
+        for job, work in prepared:
+            chains.setdefault(self._about(job, work), []).append((job, work))
+        return await asyncio.gather(*(self._in_order(chain) for chain in chains.values()))
+
+    def _prepare_all(self, db: Session, jobs: list[Promised], now: datetime) -> list[tuple[Promised, Any]]:
+        """What is to be done for each job as things stand; the error itself where that cannot be said."""
+        return [(job, self._prepare(db, job, now)) for job in jobs]
+
+    def _prepare(self, db: Session, job: Promised, now: datetime) -> Any:
+        try:
+            return self.kinds[job.kind].prepare(db, job, now)
+        except (Problem, SQLAlchemyError):  # the database is away: everybody's work waits
+            raise
+        except Exception as error:
+            log.exception("a job makes no sense", job=job.id, router_id=job.router_id)
+            return error
+
+    def _about(self, job: Promised, work: Any) -> Hashable:
+        about = self.kinds[job.kind].about
+        if work is None or isinstance(work, Exception):
+            return job.id
+        return about(work) if about is not None else job.kind
+
+    async def _in_order(self, chain: list[tuple[Promised, Any]]) -> Fate:
+        """One chain to its end, or until the router is left alone. After the first, things stand differently."""
+        fate = Fate.TAKEN
+        for number, (job, work) in enumerate(chain):
+            if number:
+                work = await self._rt.read_async(self._prepare, job, self._rt.clock.now())
+            fate = await self._one(job, work)
+            if fate is Fate.RESTING:
+                break
+        return fate
+
+    async def _one(self, job: Promised, work: Any) -> Fate:
+        """Deliver a job. One that breaks by an error of ours counts as tried."""
+        try:
+            if work is None:
+                await self._rt.transact_async(promises.mark_done, job.id, self._rt.clock.now())
+                return Fate.TAKEN
+            if isinstance(work, Exception):
+                raise work
+            return await self._deliver(job, work)
+        except (Problem, SQLAlchemyError):  # the database is away, or the router is gone
+            raise
+        except Exception as error:
+            log.exception("a delivery broke", job=job.id, router_id=job.router_id)
+            await self._missed(job, GatewayError(f"{type(error).__name__}: {error}"))
+            return Fate.MISSED
+
+    async def _deliver(self, job: Promised, work: Any, handover: Handover | None = None) -> Fate:
+        """Have the router do it, else a spare; whatever comes of it is written down."""
+        error = await self._try(job, work, handover)
+        if error is None:
+            return Fate.TAKEN
+        resting = isinstance(error, RouterResting)
+        if not resting:
+            await self._missed(job, error)
+        if self.kinds[job.kind].spare_may:
+            for spare in await self._rt.read_async(promises.spares, job.router_id, self._rt.clock.now()):
+                if await self._try(replace(job, router_id=spare), work, handover) is None:
+                    return Fate.TAKEN
+            await self._nobody_took(job, error)
+        return Fate.RESTING if resting else Fate.MISSED
+
+    async def _try(self, job: Promised, work: Any, handover: Handover | None) -> GatewayError | None:
+        """Do a job on its router and write down what followed, here or by the one who waits; else the error."""
+        kind = self.kinds[job.kind]
+        do = kind.deliver_again if job.outcome_unknown and kind.deliver_again is not None else kind.deliver
+        try:
+            result = await do(self._asker(job.router_id), work)
+        except GatewayError as error:
+            return error
+        if handover is not None and handover.give(job, result):
+            return None
+        events = await self._rt.transact_async(promises.followed, kind, job, result, self._rt.clock.now())
+        for event in events:
+            self._rt.publish(event)
+        return None
+
+    def _asker(self, router_id: int) -> promises.Ask:
+        def ask(verb: str, *args: Any, **kwargs: Any) -> Awaitable[Any]:
+            return self._links.ask(router_id, verb, *args, **kwargs)
+
+        return ask
+
+    async def _missed(self, job: Promised, error: GatewayError) -> None:
+        now = self._rt.clock.now()
+        row = await self._rt.transact_async(promises.mark_missed, job.id, error, now, self._rt.rng.random())
+        log.warning("a router did not take a job", router_id=job.router_id, job=job.id, kind=job.kind, error=str(error))
+        await self._tell(row)
+
+    async def _nobody_took(self, job: Promised, error: GatewayError) -> None:
+        """A guest could not be let in anywhere: a partial failure, and a router that does not answer is down."""
+        if not isinstance(error, FAILURES):
+            return
+        row, router = await self._rt.transact_async(_partial_failure, job, error, self._rt.clock.now())
+        await self._tell(row)
+        if router is not None:
+            log.warning("a router is down: no spare took its guest", router_id=job.router_id, job=job.id)
+            self._rt.publish(standing.status_event(router))
+
+    async def _tell(self, row: RouterJob | None) -> None:
+        if row is not None:
+            link = await self._links.link(row.router_id)
+            self._rt.publish(JobFailed(row.id, row.router_id, link.site_id, row.kind, row.state, row.last_error or ""))
+
+
+def _partial_failure(
+    db: Session, job: Promised, error: GatewayError, now: datetime
+) -> tuple[RouterJob | None, Router | None]:
+    row = promises.say_partial_failure(db, job.id, error)
+    return row, standing.let_a_guest_down(db, job.router_id, error, now)
+
+
+def _put_off(db: Session, router_id: int, kinds: Sequence[str], now: datetime) -> None:
+    """The router is left alone for now: its work waits as long."""
+    router = db.get(Router, router_id)
+    if router is not None:
+        soonest = now + timedelta(seconds=FIRST_REST_S / 2)
+        until = max(soonest, router.breaker_until or soonest)
+        why = f"unreachable: {router.error or 'the router does not answer'}"
+        promises.put_off(db, router_id, kinds, until, why, now)
