@@ -122,9 +122,10 @@ def _clock(router: Router) -> Single:
 
 def _set_time(router: Router, date: str | None, time: str | None) -> None:
     now = router.now()
+    date, time = date or now.strftime("%Y-%m-%d"), time or now.strftime("%H:%M:%S")
     for shape in ("%Y-%m-%d %H:%M:%S", "%b/%d/%Y %H:%M:%S"):
         try:
-            wanted = datetime.strptime(f"{date or now:%Y-%m-%d} {time or now:%H:%M:%S}", shape)  # noqa: DTZ007
+            wanted = datetime.strptime(f"{date} {time}", shape)  # noqa: DTZ007
         except ValueError:
             continue
         router.clock_offset_s += (wanted.replace(tzinfo=now.tzinfo) - now).total_seconds()
