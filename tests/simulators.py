@@ -2,7 +2,7 @@
 
     def test_x(make_routeros):
         router = make_routeros(version="6.49.18", password="pw")      # any of simulators.routeros.settings.Settings
-        router.api_port, router.tls_port, router.web_port, router.fingerprint
+        router.api_port, .tls_port, .web_port (pages, REST), .web_tls_port, .web_url, .fingerprint
         router.add("/ip/hotspot/user", name="0042", limit_uptime="1h") # as if on the console
         phone = router.join()            # a phone: .mac .ip .online .user .move(up, down) .flow() .leave() .come_back()
         router.find("/ip/hotspot/active", user="0042")                # what print would show
@@ -24,7 +24,7 @@ from bawaba.routers.simulators.routeros.router import Router
 from bawaba.routers.simulators.routeros.running import Simulators
 
 MakeRouter = Callable[..., Router]
-FREE_PORTS: dict[str, int | None] = {"api_port": 0, "tls_port": 0}
+FREE_PORTS: dict[str, int | None] = {"api_port": 0, "tls_port": 0, "web_port": 0, "web_tls_port": 0}
 
 
 @pytest.fixture(scope="session")

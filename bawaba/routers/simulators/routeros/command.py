@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,8 @@ def _version(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8728, show_default=True, help="The API; 0 takes any free port.")
 @click.option("--tls-port", default=8729, show_default=True, help="The API over TLS, with a certificate of its own.")
+@click.option("--web-port", type=int, help="Guests' pages and REST over HTTP; 0 takes any free port.")
+@click.option("--control", type=click.Path(path_type=Path), help="A Unix socket for `simulate tell`.")
 @click.option("--username", default="admin", show_default=True)
 @click.option("--password", default="", help="Empty, as on a router fresh from its box.")
 @click.option("--identity", default="MikroTik", show_default=True, help="The router's name.")
@@ -56,9 +59,11 @@ def _version(context: click.Context, parameter: click.Parameter, value: str) -> 
 )
 def simulate_routeros(**options: Any) -> None:
     """Be a MikroTik hotspot router: the real API, users, sessions and time behind it. Ends with Ctrl+C."""
+    from bawaba.routers.simulators.routeros.control import HurriedClock
     from bawaba.routers.simulators.routeros.router import Router  # heavy, and only for this command
     from bawaba.routers.simulators.routeros.serving import Serving
 
+    fails = [_fault(fail) for fail in options["fails"]]
     settings = Settings(
         version=options["version"],
         identity=options["identity"],
@@ -73,23 +78,50 @@ def simulate_routeros(**options: Any) -> None:
         add_s=options["add_ms"] / 1000,
         counters_live=options["live_counters"],
     )
-    router = Router(settings, behaviour=behaviour)
-    serving = Serving(router, options["host"], api_port=options["port"], tls_port=options["tls_port"])
+    router = Router(settings, behaviour=behaviour, clock=HurriedClock())
+    ports = {"api_port": options["port"], "tls_port": options["tls_port"], "web_port": options["web_port"]}
     try:
-        asyncio.run(_run(router, serving, options))
+        asyncio.run(_run(router, Serving(router, options["host"], **ports), options, fails))
     except OSError as error:
         raise click.ClickException(f"cannot listen on {options['host']}: {error.strerror or error}") from error
 
 
-async def _run(router: Router, serving: Serving, options: dict[str, Any]) -> None:
+@simulate.command("tell")
+@click.argument("control", type=click.Path(path_type=Path))
+@click.argument("do")
+@click.argument("words", nargs=-1)
+def tell_simulator(control: Path, do: str, words: tuple[str, ...]) -> None:
+    """Tell a simulator that runs with --control: `fail kind=cut-after match=*/add`, `skip seconds=3600`, `join`, …"""
+    from bawaba.routers.simulators.routeros.control import tell
+
+    pairs = [word.partition("=") for word in words]
+    try:
+        answer = tell(control, {"do": do, **{name: value for name, _, value in pairs}})
+    except OSError as error:
+        raise click.ClickException(f"no simulator listens on {control}: {error.strerror or error}") from error
+    if not answer["ok"]:
+        raise click.ClickException(answer["message"])
+    for row in answer.get("rows", []):
+        click.echo("  ".join(f"{name}={value}" for name, value in row.items()))
+
+
+async def _run(router: Router, serving: Serving, options: dict[str, Any], fails: list[tuple[str, str]]) -> None:
+    from bawaba.routers.simulators.routeros.control import Control, listen
+
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     await serving.start()
+    control: Path | None = options["control"]
+    server = await listen(Control(router), control) if control else None
     _add_phones(router, options["phones"])
     _introduce(router, options["host"])
-    _break(router, options["fails"])
+    for kind, match in fails:
+        router.fail_connections(kind) if kind in CONNECTION_KINDS else router.fail(kind, match, times=None)
     await ended.wait()
+    if server is not None and control is not None:
+        server.close()
+        control.unlink(missing_ok=True)
     await serving.stop()
 
 
@@ -104,16 +136,15 @@ def _introduce(router: Router, host: str) -> None:
     click.echo(f"RouterOS {router.version.shown}, identity {router.settings.identity}, process {os.getpid()}")
     click.echo(f"api      {host}:{router.api_port}")
     click.echo(f"api-ssl  {host}:{router.tls_port}  SHA-256 {router.fingerprint}")
+    if router.web_port:
+        click.echo(f"pages    {router.web_url}")
     for phone in router.hotspot.phones.values():
         click.echo(f"phone    {phone.mac}  {phone.ip}")
 
 
-def _break(router: Router, fails: tuple[str, ...]) -> None:
-    for fail in fails:
-        kind, _, match = fail.partition(":")
-        if kind in CONNECTION_KINDS:
-            router.fail_connections(kind)
-        elif kind in KINDS:
-            router.fail(kind, match or "*", times=None)
-        else:
-            raise click.BadParameter(f"{kind} is none of {', '.join((*KINDS, *CONNECTION_KINDS))}", param_hint="--fail")
+def _fault(text: str) -> tuple[str, str]:
+    """Take KIND or KIND:COMMAND apart."""
+    kind, _, match = text.partition(":")
+    if kind not in (*KINDS, *CONNECTION_KINDS):
+        raise click.BadParameter(f"{kind} is none of {', '.join((*KINDS, *CONNECTION_KINDS))}", param_hint="--fail")
+    return kind, match or "*"

@@ -239,14 +239,13 @@ def _login(router: Router, login: Login, arguments: dict[str, str]) -> Answer:
         old = router.behaviour.challenge_login
     if "response" in arguments:
         proven = old and bool(login.challenge) and _answers(router, login, arguments)
-        return _logged_in(router, login, name or "") if proven else _bad_login(router)
+        return Answer([done()]) if proven and _enter(router, login, name or "", "api") else _bad_login(router)
     if old or (name is None and router.version.major < 7):  # late v6 still sends a challenge, though it takes no answer
         login.challenge = secrets.token_hex(16)
         return Answer([done(ret=login.challenge)])
-    user = _user(router, login, name or "")
-    if user is None or user.values.get("password", "") != arguments.get("password", ""):
-        return _bad_login(router)
-    return _logged_in(router, login, name or "")
+    if authenticate(router, login, name or "", arguments.get("password", ""), "api"):
+        return Answer([done()])
+    return _bad_login(router)
 
 
 def _answers(router: Router, login: Login, arguments: dict[str, str]) -> bool:
@@ -272,15 +271,21 @@ def _within(peer: str, networks: str) -> bool:
     return any(address in ipaddress.ip_network(network, strict=False) for network in networks.split(","))
 
 
-def _logged_in(router: Router, login: Login, name: str) -> Answer:
+def authenticate(router: Router, login: Login, name: str, password: str, by: str) -> bool:
+    """Whether this name and password may come in from there by `api` or `rest-api`; then `login` knows who it is."""
+    user = _user(router, login, name)
+    return user is not None and user.values.get("password", "") == password and _enter(router, login, name, by)
+
+
+def _enter(router: Router, login: Login, name: str, by: str) -> bool:
     user = router.table("/user").named(name)[0]
     groups = router.table("/user/group").named(user.values["group"])
     policies = rights.granted(groups[0].values.get("policy", "")) if groups else frozenset()
-    if "api" not in policies:
-        return _bad_login(router)
+    if by not in policies:
+        return False
     login.name, login.policies = name, policies
-    router.log("system,info,account", f"user {name} logged in from {login.peer} via api")
-    return Answer([done()])
+    router.log("system,info,account", f"user {name} logged in from {login.peer} via {by}")
+    return True
 
 
 def _bad_login(router: Router) -> Answer:

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from bawaba.routers.simulators.routeros import values
+from bawaba.routers.simulators.routeros import garden, values
 from bawaba.routers.simulators.routeros.errors import BadValue, LoginRefused, Trap
 from bawaba.routers.simulators.routeros.settings import LICENCE_SESSIONS
 from bawaba.routers.simulators.routeros.tables import Row, Table
@@ -128,6 +128,11 @@ class Phone:
         """Go out of reach: nothing more is heard from it."""
         with self._hotspot.lock:
             self._hotspot.leave(self)
+
+    def reaches(self, host: str, *, address: str | None = None, port: int = 443) -> bool:
+        """Whether its packets to a host pass now: because it is in, or by a walled garden."""
+        with self._hotspot.lock:
+            return self.online or garden.open_for(self._hotspot.router, host, address, port)
 
     def come_back(self) -> None:
         """Be in reach again, and send a packet."""

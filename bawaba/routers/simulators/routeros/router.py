@@ -47,7 +47,8 @@ class Call:
 class Router:
     """A router in software. Every method may be called from any thread.
 
-    `api_port`, `tls_port` and `web_port` are filled in when it is served; `fingerprint` is its certificate's SHA-256.
+    Its ports are filled in when it is served: `api_port`, `tls_port`, `web_port` and `web_tls_port` (pages and REST).
+    `fingerprint` is its certificate's SHA-256, `web_url` where guests' browsers find its pages.
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class Router:
         self.clock_offset_s = self.settings.clock_offset_s
         self.entries: deque[Entry] = deque(maxlen=LOG_LINES)
         self.moved = [0, 0]  # bytes up and down since boot
-        self.api_port = self.tls_port = self.web_port = 0
+        self.api_port = self.tls_port = self.web_port = self.web_tls_port = 0
         self.fingerprint = ""
+        self.web_url = f"http://{self.settings.dns_name}"
         self.powered = True
         self.on_power: list[Callable[[bool], None]] = []  # who serves it: True is on again, False is gone
         self._booted_at = self.clock.monotonic()
@@ -215,9 +217,10 @@ class Router:
 
     def page(self, name: str) -> str:
         """A hotspot page's source, empty where the router has none."""
-        folder = self.hotspot.server_profile().get("html-directory", "hotspot")
-        for row in self.table("/file").named(f"{folder}/{name}"):
-            return row.values.get("contents", "")
+        profile = self.hotspot.server_profile()
+        for folder in (profile.get("html-directory-override"), profile.get("html-directory", "hotspot")):
+            for row in self.table("/file").named(f"{folder}/{name}"):
+                return row.values.get("contents", "")
         return ""
 
     def _tell_power(self, on: bool) -> None:

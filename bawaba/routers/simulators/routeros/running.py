@@ -42,7 +42,7 @@ class Simulators:
         ports: dict[str, int | None] | None = None,
         **settings: Any,
     ) -> Router:
-        """Make a router of these `Settings` and serve it; `ports` may name `api_port` and `tls_port`."""
+        """Make a router of these `Settings` and serve it; `ports` may name those of `Serving`."""
         router = Router(Settings(**settings), clock=clock, behaviour=behaviour)
         serving = Serving(router, host, **(ports or {}))
         self.run(serving.start())
@@ -62,4 +62,4 @@ class Simulators:
     async def _stop_all(self) -> None:
         for serving in self._servings:
             await serving.stop()
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)  # long enough for connections to notice

@@ -9,9 +9,11 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
-from bawaba.routers.simulators.routeros import tls
+from bawaba.routers.simulators.routeros import http, rest, tls
 from bawaba.routers.simulators.routeros.api import Service
+from bawaba.routers.simulators.routeros.portal import Servlet
 from bawaba.routers.simulators.routeros.router import Router
 
 Maker = Callable[[], asyncio.Protocol]
@@ -38,15 +40,25 @@ class Serving:
         *,
         api_port: int | None = 0,
         tls_port: int | None = None,
+        web_port: int | None = None,
+        web_tls_port: int | None = None,
     ) -> None:
         self.router, self.host = router, host
         self._services = [Service(router, "api"), Service(router, "api-ssl")]
+        self._servlet = Servlet(router)
+        self._browsers: set[asyncio.StreamWriter] = set()
         self._doors: dict[str, Door] = {}
         if api_port is not None:
             self._doors["api_port"] = Door(api_port, self._services[0].connection)
+        if web_port is not None:
+            self._doors["web_port"] = Door(web_port, partial(self._web, False))
+        if tls_port is None and web_tls_port is None:
+            return
+        context, router.fingerprint = tls.self_signed(router.settings.identity)
         if tls_port is not None:
-            context, router.fingerprint = tls.self_signed(router.settings.identity)
             self._doors["tls_port"] = Door(tls_port, self._services[1].connection, context)
+        if web_tls_port is not None:
+            self._doors["web_tls_port"] = Door(web_tls_port, partial(self._web, True), context)
 
     async def start(self) -> None:
         """Listen."""
@@ -55,12 +67,32 @@ class Serving:
         for name, door in self._doors.items():
             await self._open(door)
             setattr(self.router, name, door.port)
+        if "web_port" in self._doors:
+            self.router.web_url = f"http://{self.host}:{self.router.web_port}"
         self.router.on_power.append(self._power)
 
     async def stop(self) -> None:
         """Stop, and drop every connection."""
         self.router.on_power.remove(self._power)
         self._shut()
+
+    def _web(self, secure: bool) -> asyncio.Protocol:
+        """A new connection of a browser or a REST client."""
+
+        async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._browsers.add(writer)
+            try:
+                await http.converse(self._web_answer, reader, writer, secure)
+            finally:
+                self._browsers.discard(writer)
+
+        reader = asyncio.StreamReader(loop=self._loop)
+        return asyncio.StreamReaderProtocol(reader, converse, loop=self._loop)
+
+    def _web_answer(self, request: http.Request) -> http.Reply:
+        if request.path.startswith(f"{rest.PREFIX}/"):
+            return rest.answer(self.router, request)
+        return self._servlet.answer(request)
 
     def _power(self, on: bool) -> None:
         """Follow the router's power and its connection faults; done when this returns, from whichever thread."""
@@ -90,6 +122,8 @@ class Serving:
     def _shut(self) -> None:
         for service in self._services:
             service.cut()
+        for browser in self._browsers:
+            browser.transport.abort()
         for door in self._doors.values():
             if door.server is not None:
                 door.server.close()
