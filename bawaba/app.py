@@ -23,6 +23,7 @@ from bawaba.portal import captive, hotspot
 from bawaba.portal import web as portal_web
 from bawaba.radius import api as radius_api
 from bawaba.routers import api as routers_api
+from bawaba.routers import error_list_api, error_list_web
 from bawaba.routers import web as routers_pages
 from bawaba.routers.setup import web as router_setup_pages
 from bawaba.sessions import api as sessions_api
@@ -46,6 +47,7 @@ BLUEPRINTS = [
     sites_api.bp,
     plans_api.bp,
     routers_api.bp,
+    error_list_api.bp,
     vouchers_api.bp,
     sessions_api.bp,
     monitoring_pages.bp,
@@ -53,6 +55,7 @@ BLUEPRINTS = [
     sites_pages.bp,
     plans_pages.bp,
     routers_pages.bp,
+    error_list_web.bp,
     router_setup_pages.bp,
     vouchers_pages.bp,
     batch_page.bp,

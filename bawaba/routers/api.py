@@ -1,23 +1,20 @@
-"""Routers, the error list and device lists over the API."""
+"""Routers and device lists over the API."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import request
 
 from bawaba.accounts.idempotency import idempotent, once
-from bawaba.core.errors import field_fault
 from bawaba.routers import queries, service
-from bawaba.routers.schemas import DeviceIn, MoveIn, RouterChange, RouterIn, device_out, job_out, router_out
+from bawaba.routers.schemas import DeviceIn, RouterChange, RouterIn, device_out, router_out
 from bawaba.sites.asked import asked_site, site_in_body
 from bawaba.web.guard import actor, requires, runtime
-from bawaba.web.input import body, row_id, takes
+from bawaba.web.input import body, takes
 from bawaba.web.paging import page_of, page_request
 
 bp = APIBlueprint("routers_api", __name__)
-JOB_STATES = ("open", "failed", "done")
 
 
 @bp.get("/api/routers")
@@ -82,40 +79,6 @@ def test_router(router_id: int) -> dict[str, Any]:
         "missing_rights": info.missing_rights,
         "notes": info.notes,
     }
-
-
-@bp.get("/api/router-jobs")
-@requires("routers:read")
-def list_jobs() -> dict[str, Any]:
-    """Work promised to routers: the error list, with `state=failed` what a person must decide."""
-    page, state = page_request(), request.args.get("state")
-    if state is not None and state not in JOB_STATES:
-        raise field_fault("state", "must be open, failed or done")
-    rows = runtime().read(queries.list_jobs, actor(), page, state, row_id("router_id"))
-    return page_of(rows, page, lambda row: row.id).answer(job_out)
-
-
-@bp.post("/api/router-jobs/<int:job_id>/retry")
-@requires("routers:write")
-def retry_job(job_id: int) -> dict[str, Any]:
-    """Try a job again, now."""
-    return job_out(service.decide_job(runtime(), actor(), job_id, "retry"))
-
-
-@bp.post("/api/router-jobs/<int:job_id>/move")
-@requires("routers:write")
-@takes(MoveIn)
-def move_job(job_id: int) -> dict[str, Any]:
-    """Hand a job to another router of the same site."""
-    runtime().read(queries.get_job, actor(), job_id)
-    return job_out(service.decide_job(runtime(), actor(), job_id, "move", body(MoveIn).router_id))
-
-
-@bp.post("/api/router-jobs/<int:job_id>/give-up")
-@requires("routers:write")
-def give_up_job(job_id: int) -> dict[str, Any]:
-    """Stop trying."""
-    return job_out(service.decide_job(runtime(), actor(), job_id, "give_up"))
 
 
 @bp.get("/api/devices")

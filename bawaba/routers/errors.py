@@ -42,11 +42,18 @@ class JobIsDone(Conflict):
     code = "job_is_done"
 
 
+class JobStays(Conflict):
+    """This work is about its own router: another one could not do it."""
+
+    code = "job_stays"
+
+
 say(
     router_not_found="There is no such router here.",
     unknown_driver="No driver has this name. Known ones: %(known)s.",
     router_unreachable="The router does not answer at the moment. Your card is untouched; try again in a minute.",
     router_in_use="Guests are online through this router. Disconnect them first, or set it to maintenance.",
     job_not_found="There is no such job here.",
+    job_stays="This work is about this very router, so no other one can do it. Try it again, or give it up.",
     job_is_done="This job is done already.",
 )

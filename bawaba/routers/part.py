@@ -113,6 +113,11 @@ class Routers:
         self._new_router = self._new_router or new_router
         self.loop.call(self._wake_soon)
 
+    def look_again(self, router_id: int) -> None:
+        """What a person has changed about a router, or decided about its work, holds at once."""
+        self.loop.call(lambda: self.links.look_again(router_id))
+        self.wake()
+
     def _wake_soon(self) -> None:
         if self._wake is not None:
             self._wake.set()

@@ -191,6 +191,7 @@ def spares(db: Session, router_id: int, now: datetime) -> list[int]:
 
 
 def prune(db: Session, before: datetime) -> None:
-    """Forget work that was delivered long ago, 5,000 rows at a time."""
-    old = select(RouterJob.id).where(RouterJob.state == "done", RouterJob.done_at < before).order_by(RouterJob.id)
+    """Forget work that was delivered or given up long ago, 5,000 rows at a time."""
+    over = or_(RouterJob.state == "done", RouterJob.given_up_by.is_not(None))
+    old = select(RouterJob.id).where(over, RouterJob.done_at < before).order_by(RouterJob.id)
     db.execute(delete(RouterJob).where(RouterJob.id.in_(old.limit(5000))))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import ColumnElement, Select, func, select, text
+from sqlalchemy import ColumnElement, Select, and_, func, select, text
 from sqlalchemy.orm import Session
 
 from bawaba.core.actor import Actor
@@ -54,16 +54,22 @@ def get_job(db: Session, actor: Actor, job_id: int) -> RouterJob:
 
 
 def list_jobs(
-    db: Session, actor: Actor, page: PageRequest, state: str | None, router_id: int | None
+    db: Session,
+    actor: Actor,
+    page: PageRequest,
+    state: str | None = None,
+    router_id: int | None = None,
+    *,
+    given_up: bool | None = None,
 ) -> Sequence[RouterJob]:
-    """Newest first, one row more than the page holds."""
-    wanted = select(RouterJob).join(Router, Router.id == RouterJob.router_id)
-    if actor.site_ids is not None:
-        wanted = wanted.where(Router.site_id.in_(actor.site_ids))
+    """Newest first, one row more than the page holds. `given_up`: only those that a person gave up, or only others."""
+    wanted = _jobs(actor)
     if state is not None:
         wanted = wanted.where(RouterJob.state == state)
     if router_id is not None:
         wanted = wanted.where(RouterJob.router_id == router_id)
+    if given_up is not None:
+        wanted = wanted.where(RouterJob.given_up_by.is_not(None) if given_up else RouterJob.given_up_by.is_(None))
     if page.after_id is not None:
         wanted = wanted.where(RouterJob.id < page.after_id)
     return db.scalars(wanted.order_by(RouterJob.id.desc()).limit(page.limit + 1)).all()
@@ -78,7 +84,7 @@ def names(db: Session, router_ids: Collection[int]) -> dict[int, str]:
 
 def unfinished_jobs(db: Session, actor: Actor, page: PageRequest, router_id: int | None = None) -> Sequence[RouterJob]:
     """What waits, is tried again or needs a person; newest first, one row more than the page holds."""
-    wanted = _jobs(actor).where(RouterJob.state.in_(("open", "failed")))
+    wanted = _jobs(actor).where(RouterJob.state.in_(("open", "failed")), RouterJob.given_up_by.is_(None))
     if router_id is not None:
         wanted = wanted.where(RouterJob.router_id == router_id)
     if page.after_id is not None:
@@ -93,7 +99,8 @@ def trouble(db: Session, actor: Actor, most: int) -> tuple[int, int]:
         some = _jobs(actor).where(*conditions).with_only_columns(RouterJob.id).limit(most)
         return db.scalar(select(func.count()).select_from(some.subquery())) or 0
 
-    return count(RouterJob.state == "failed"), count(RouterJob.state == "open", RouterJob.last_error.is_not(None))
+    needs_a_person = and_(RouterJob.state == "failed", RouterJob.given_up_by.is_(None))
+    return count(needs_a_person), count(RouterJob.state == "open", RouterJob.last_error.is_not(None))
 
 
 def _jobs(actor: Actor) -> Select[RouterJob]:

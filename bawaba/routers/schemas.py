@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from bawaba.routers.cards import KIND, Progress
+from bawaba.routers.error_list import IDS_MOST, Owed
 from bawaba.routers.models import Device, Router, RouterJob
 from bawaba.web.input import Id, Input
 
@@ -59,6 +62,20 @@ class MoveIn(Input):
     router_id: Id
 
 
+class DecisionIn(Input):
+    """Which unfinished jobs are decided about: these ids (500 at most), or all of a router."""
+
+    ids: list[Id] = Field(default_factory=list, max_length=IDS_MOST)
+    router_id: Id | None = None
+    to_router_id: Id | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_choose(self) -> DecisionIn:
+        if bool(self.ids) == (self.router_id is not None):
+            raise ValueError("name ids, or a router_id whose work is meant")
+        return self
+
+
 def router_out(router: Router) -> dict[str, Any]:
     """A router, without its password; of secret options their names only."""
     return {
@@ -81,9 +98,10 @@ def router_out(router: Router) -> dict[str, Any]:
     }
 
 
-def job_out(job: RouterJob) -> dict[str, Any]:
-    """A job."""
-    return {
+def job_out(job: RouterJob, progress: Progress | None = None) -> dict[str, Any]:
+    """A job; `progress` of the router's cards where it brings some."""
+    bringing = {"cards": asdict(progress)} if progress is not None and job.kind == KIND else {}
+    return bringing | {
         "id": job.id,
         "router_id": job.router_id,
         "kind": job.kind,
@@ -91,9 +109,27 @@ def job_out(job: RouterJob) -> dict[str, Any]:
         "state": job.state,
         "attempts": job.attempts,
         "last_error": job.last_error,
+        "outcome_unknown": job.outcome_unknown,
+        "given_up_by": job.given_up_by,
         "next_try_at": job.next_try_at,
         "created_at": job.created_at,
         "done_at": job.done_at,
+    }
+
+
+def owed_out(owed: Owed) -> dict[str, Any]:
+    """What one router owes, in a line."""
+    return {
+        "router_id": owed.router.id,
+        "router_name": owed.router.name,
+        "site_id": owed.router.site_id,
+        "status": owed.router.status,
+        "waiting": owed.waiting,
+        "failed": owed.failed,
+        "oldest_at": owed.oldest_at,
+        "next_try_at": owed.next_try_at,
+        "last_error": owed.error,
+        "cards": asdict(owed.cards),
     }
 
 

@@ -18,7 +18,7 @@ from bawaba.routers import devices, promises, queries, standing, told
 from bawaba.routers.breaker import CLOSED
 from bawaba.routers.directory import directory
 from bawaba.routers.driver import GatewayError, Info
-from bawaba.routers.errors import JobIsDone, RouterInUse
+from bawaba.routers.errors import RouterInUse
 from bawaba.routers.links import driver_class
 from bawaba.routers.models import Device, Router, RouterGrant, RouterJob
 from bawaba.routers.part import part
@@ -77,7 +77,7 @@ def change_router(rt: Runtime, actor: Actor, router_id: int, changes: dict[str, 
     router = rt.transact(_change, rt, actor, router_id, changes, rt.clock.now())
     directory(rt).forget()
     rt.publish(standing.status_event(router))
-    _look_again(rt, router_id)
+    part(rt).look_again(router_id)
     return router
 
 
@@ -118,13 +118,6 @@ def _change_options(rt: Runtime, router: Router, changes: dict[str, Any]) -> Non
 
 def _way(router: Router) -> dict[str, Any]:
     return {"address": router.address, "username": router.username, "password": router.password_sealed}
-
-
-def _look_again(rt: Runtime, router_id: int) -> None:
-    """What a person has changed about a router, or decided about its work, holds at once."""
-    routers = part(rt)
-    routers.loop.call(lambda: routers.links.look_again(router_id))
-    routers.wake()
 
 
 def remove_router(rt: Runtime, actor: Actor, router_id: int) -> None:
@@ -176,31 +169,6 @@ def _set_device(
 def device_list(rt: Runtime, actor: Actor, site_id: int | None) -> list[Device]:
     """The devices that a site knows."""
     return rt.read(lambda db: list(devices.known(db, resolve_site(db, actor, site_id).id)))
-
-
-def decide_job(rt: Runtime, actor: Actor, job_id: int, verdict: str, to_router_id: int | None = None) -> RouterJob:
-    """Try a job again now, move it to another router of the same site, or give it up."""
-    job = rt.transact(_decide, actor, job_id, verdict, to_router_id, rt.clock.now())
-    part(rt).wake()
-    return job
-
-
-def _decide(db: Session, actor: Actor, job_id: int, verdict: str, to_router_id: int | None, now: datetime) -> RouterJob:
-    job = queries.get_job(db, actor, job_id)
-    if job.state == "done":
-        raise JobIsDone()
-    if verdict == "move":
-        target = queries.get_router(db, actor, to_router_id or 0)
-        here = queries.get_router(db, actor, job.router_id)
-        if target.site_id != here.site_id:
-            raise field_fault("router_id", "must be a router of the same site")
-        job.router_id = target.id
-    job.state = "failed" if verdict == "give_up" else "open"
-    job.next_try_at = now
-    if verdict == "give_up":
-        job.last_error = f"given up by {actor.username}; {job.last_error or ''}"[:500]
-    audit.record(db, actor, f"job.{verdict}", None, "job", job.id, now)
-    return job
 
 
 def saw(db: Session, router_id: int, now: datetime, next_poll_at: datetime, **facts: Any) -> Router | None:

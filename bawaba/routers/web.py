@@ -1,4 +1,4 @@
-"""The pages of routers, of work that a router did not take, and of devices that a site knows."""
+"""The pages of routers, and of devices that a site knows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from bawaba.core.errors import Problem
 from bawaba.routers import devices, queries, router_form, service
 from bawaba.routers.links import driver_class, known_drivers
-from bawaba.routers.models import Router, RouterJob
+from bawaba.routers.models import Router
 from bawaba.routers.schemas import DeviceIn, RouterChange, RouterIn
 from bawaba.sites.service import own_sites
 from bawaba.web import pages
@@ -33,8 +33,6 @@ MAKES = {
     "unifi": "UniFi",
     "radius": "RADIUS",
 }
-JOB_STATES = ("failed", "open", "done")
-MENU_MOST = 200
 
 pages.say(
     router_added="The router is added. It is asked how it is at once.",
@@ -42,9 +40,6 @@ pages.say(
     router_removed="The router is removed.",
     router_resting="The router is in maintenance: nothing is sent to it.",
     router_back="The router is in service again.",
-    job_again="It is tried again now.",
-    job_moved="The work goes to the other router.",
-    job_given_up="Given up. It stays in the list of what failed.",
     device_saved="The device is noted. The routers learn it now.",
     device_forgotten="The device is treated like any other again.",
 )
@@ -200,85 +195,6 @@ def _sent() -> dict[str, Any]:
     """The fields that were filled in, but for the options."""
     sent = {name: request.form.get(name, "").strip() for name in FIELDS}
     return {name: text for name, text in sent.items() if text}
-
-
-# The error list
-
-
-@bp.get("/jobs")
-@requires("routers:read")
-def list_jobs() -> Response:
-    """Work that a router did not take yet, and what a person decided about it."""
-    page, state = page_request(), request.args.get("state")
-    state = state if state in JOB_STATES else None
-
-    def read(db: Session) -> tuple[list[RouterJob], dict[int, str]]:
-        find = (
-            queries.list_jobs(db, actor(), page, state, None) if state else queries.unfinished_jobs(db, actor(), page)
-        )
-        return list(find), queries.names(db, {job.router_id for job in find})
-
-    rows, names = runtime().read(read)
-    found = page_of(rows, page, lambda job: job.id)
-    return pages.show("routers/jobs.html", "routers/_jobs.html", page=found, names=names, state=state)
-
-
-@bp.post("/jobs/<int:job_id>/retry")
-@requires("routers:write")
-def retry_job(job_id: int) -> ResponseReturnValue:
-    """Try a job again, now."""
-    service.decide_job(runtime(), actor(), job_id, "retry")
-    return pages.go(pages.back_to("/jobs"), "job_again")
-
-
-@bp.get("/jobs/<int:job_id>/move")
-@requires("routers:write")
-def ask_to_move(job_id: int) -> Response:
-    """Which router should do it instead."""
-    job, here, others = runtime().read(_where_to, job_id)
-    return pages.show("routers/move.html", job=job, here=here, others=others)
-
-
-@bp.post("/jobs/<int:job_id>/move")
-@requires("routers:write")
-def move_job(job_id: int) -> ResponseReturnValue:
-    """Hand a job to another router of the same site."""
-    service.decide_job(runtime(), actor(), job_id, "move", int(request.form.get("router_id", "0") or 0))
-    return pages.go("/jobs", "job_moved")
-
-
-@bp.get("/jobs/<int:job_id>/give-up")
-@requires("routers:write")
-def ask_to_give_up(job_id: int) -> Response:
-    """What giving up means."""
-    runtime().read(queries.get_job, actor(), job_id)
-    return pages.show(
-        "question.html",
-        question=_("Give this work up?"),
-        facts=[
-            _("It is not tried any more. What was promised to the guest or the cards stays as it is on the router.")
-        ],
-        verb=_("Give up"),
-        action=f"/jobs/{job_id}/give-up",
-        back="/jobs",
-        hidden={},
-        destroys=True,
-    )
-
-
-@bp.post("/jobs/<int:job_id>/give-up")
-@requires("routers:write")
-def give_up_job(job_id: int) -> ResponseReturnValue:
-    """Stop trying."""
-    service.decide_job(runtime(), actor(), job_id, "give_up")
-    return pages.go("/jobs", "job_given_up")
-
-
-def _where_to(db: Session, job_id: int) -> tuple[RouterJob, Router, list[Router]]:
-    job = queries.get_job(db, actor(), job_id)
-    here = queries.get_router(db, actor(), job.router_id)
-    of_site = queries.list_routers(db, actor(), PageRequest(MENU_MOST, None), here.site_id)
-    return job, here, [router for router in of_site if router.id != here.id]
 
 
 # Known devices

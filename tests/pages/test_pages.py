@@ -423,7 +423,7 @@ def test_the_error_list_lets_an_admin_retry_move_and_give_up(hana: Browser, omar
     from bawaba.routers.models import RouterJob
 
     spare = cast.make_router(cast.site.id, name="Spare")
-    facts = {"kind": "devices", "state": "open", "attempts": 3, "next_try_at": cast.now, "created_at": cast.now}
+    facts = {"kind": "admit", "state": "open", "attempts": 3, "next_try_at": cast.now, "created_at": cast.now}
     facts |= {"router_id": cast.router.id, "last_error": "unreachable: no answer"}
     jobs = [cast._add(RouterJob(**facts)) for _ in range(2)]
     assert "unreachable: no answer" in omar.read("/jobs") and "Try now" not in omar.read("/jobs")
@@ -434,7 +434,10 @@ def test_the_error_list_lets_an_admin_retry_move_and_give_up(hana: Browser, omar
     hana.submit(f"/jobs/{jobs[1].id}/give-up")
 
     assert cast.row(RouterJob, jobs[0].id).router_id == spare.id
-    assert cast.row(RouterJob, jobs[1].id).state == "failed" and "Needs you" in hana.read("/jobs?state=failed")
+    assert cast.row(RouterJob, jobs[1].id).state == "failed"
+    assert "Given up" in hana.read("/jobs?state=given_up") and "Let a device online" in hana.read(
+        "/jobs?state=given_up"
+    )
 
 
 def test_a_device_is_noted_and_forgotten(hana: Browser, working: Runtime):

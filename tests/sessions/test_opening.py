@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from bawaba.core.actor import SYSTEM
+from bawaba.routers import error_list
 from bawaba.routers import service as routers_service
 from bawaba.routers.drivers import fake
 from bawaba.routers.models import RouterJob
@@ -28,7 +29,7 @@ def test_a_guest_whose_admit_was_given_up_gets_in_by_asking_again(rt, cast):
     box = fake.box(cast.router.id)
     box.break_with("refused")
     assert redeeming.redeem(rt, card.code, cast.guest()).status == "opening"
-    routers_service.decide_job(rt, SYSTEM, jobs(rt)[0].id, "give_up")
+    error_list.decide_job(rt, SYSTEM, jobs(rt)[0].id, "give_up")
     box.mend()
     again = redeeming.redeem(rt, card.code, cast.guest())
 
