@@ -79,6 +79,7 @@ class Memory:
     breaker: Breaker = field(default_factory=Breaker)
     pace: Pace = field(default_factory=Pace)
     row: Breaker = field(default_factory=Breaker)
+    noting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass
@@ -241,10 +242,14 @@ class Links:
             self.on_back(router_id)
 
     async def _note_breaker(self, router_id: int, memory: Memory, error: str | None) -> None:
-        before, now_is = memory.row, replace(memory.breaker)
-        memory.row = now_is  # our own word is not news when it is read back
-        if not await self._write(standing.note_breaker, router_id, now_is, error, self._rt.clock.now()):
-            memory.row = before
+        """Write the breaker as it is now; of many calls that fail together one writes for all."""
+        async with memory.noting:
+            if memory.breaker == memory.row:
+                return
+            before, now_is = memory.row, replace(memory.breaker)
+            memory.row = now_is  # our own word is not news when it is read back
+            if not await self._write(standing.note_breaker, router_id, now_is, error, self._rt.clock.now()):
+                memory.row = before
 
     async def _write(self, step: Callable[..., None], *args: Any) -> bool:
         """Write down how a router stands; without a database it is known in this process all the same."""
