@@ -23,9 +23,11 @@ from bawaba.monitoring import polling
 from bawaba.radius import naming, watching
 from bawaba.routers import cards, devices, promises
 from bawaba.routers.part import Routers
-from bawaba.sessions import admission, guessing
+from bawaba.sessions import admission, guessing, offline
+from bawaba.sessions.leftovers import SessionKeeper
 from bawaba.vouchers.batch_maker import BatchMaker
 from bawaba.vouchers.card_store import CardStore
+from bawaba.vouchers.holding import Holding
 
 log = structlog.get_logger(__name__)
 HOUSEKEEPING_S = 30.0
@@ -51,10 +53,13 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     routers = Routers(rt)
     routers.kinds = {
         cards.KIND: cards.kind(rt.keyring),
+        offline.LET_GO: offline.LET_GO_WORK,
         devices.KIND: devices.WORK,
         admission.ADMIT: naming.for_letting_in(admission.ADMIT_WORK, rt.keyring),
         admission.KICK: naming.for_closing_out(admission.KICK_WORK, rt.keyring),
+        admission.DROP: admission.DROP_WORK,
     }
+    routers.keepers = [Holding(), cards.CardKeeper(), offline.OfflineUse(), SessionKeeper()]
     routers.on_poll = watching.instead_of(polling.poll)
     rt.parts["routers"] = routers
     rt.parts["card_store"] = CardStore(config.data_dir, rt.keyring)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from bawaba.core.errors import Problem
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
-from bawaba.routers import service, standing
+from bawaba.routers import reconcile, service, standing
 from bawaba.routers.driver import GatewayError, Health, RouterSession, RouterUnreachable
 from bawaba.routers.models import Router
 from bawaba.routers.part import part
@@ -44,6 +44,7 @@ async def poll(rt: Runtime, router_id: int) -> None:
     for event in events:
         rt.publish(event)
     part(rt).wake()
+    await reconcile.reconcile_if_due(rt, router_id)
 
 
 def settle(
@@ -65,10 +66,12 @@ def settle(
     if settled.readmitted:
         next_at = min(next_at, now + timedelta(seconds=LOOK_AGAIN_S))
     service.saw(db, router_id, now, next_at, boot=health.boot, online=online, health=asdict(health))
+    if rebooted or before == "down":
+        reconcile.ask_soon(db, router_id)
     if rebooted:
         log.warning("a router has started anew", router_id=router_id, readmitted=len(settled.readmitted))
     db.flush()
-    events: list[Event] = []
+    events: list[Event] = list(settled.events)
     events += admission.changes(db, settled.ended + settled.began, urgent=True)
     events += admission.changes(db, [i for i in settled.moved if i not in settled.ended], urgent=False)
     if before != router.status or online != 0 or before == "up":

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from bawaba.core.events import Event
 from bawaba.core.keyring import Keyring
-from bawaba.routers.driver import Cap, GatewayError, Grant, Limits, Result, RouterUnreachable, Unsupported
+from bawaba.core.statement import Statement
+from bawaba.routers.driver import Cap, GatewayError, Grant, Limits, Owned, Result, RouterUnreachable, Unsupported
 from bawaba.routers.events import CardsBrought
 from bawaba.routers.links import driver_class
 from bawaba.routers.models import Router, RouterGrant, RouterJob
 from bawaba.routers.promises import Ask, Kind, Promised, Rest, promise
+from bawaba.routers.reconcile import Drift, Finding, Look
+from bawaba.routers.rules import differs
 
 KIND = "cards"
 AT_ONCE = 100  # cards in one call to a router: guests are let in between two calls
 REFUSAL_MOST = 200
+CARD = "card:"
 CARD_SECRET = b"voucher code"  # the keyring's context for a sealed code
+HOLDS = Statement("SELECT 1 FROM router_grant WHERE router_id = :router_id AND key = :key AND wanted", "one")
+LET_GO_OF = Statement(
+    "UPDATE router_grant SET wanted = :no, rev = rev + 1, synced_rev = rev + 1 "
+    "WHERE router_id = :router_id AND key = :key"
+)
+AGAIN = Statement("UPDATE router_grant SET synced_rev = 0 WHERE id = :id AND rev = :rev")
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,39 @@ def _open_job(db: Session, router_id: int) -> RouterJob | None:
     return db.scalar(wanted.order_by(RouterJob.id).limit(1).with_for_update())
 
 
+def holds(db: Session, router_id: int, voucher_id: int) -> bool:
+    """Whether a router should hold a card."""
+    return HOLDS.first(db, router_id=router_id, key=voucher_id) is not None
+
+
+def other_holders(db: Session, voucher_id: int, router_id: int) -> list[int]:
+    """The other routers that should hold a card."""
+    held = select(RouterGrant.router_id).where(RouterGrant.key == voucher_id, RouterGrant.wanted.is_(True))
+    return list(db.scalars(held.where(RouterGrant.router_id != router_id).order_by(RouterGrant.router_id)))
+
+
+def has_let_go(db: Session, voucher_id: int, router_id: int) -> None:
+    """A router has let go of a card, and nothing more is to be done about that."""
+    LET_GO_OF.run(db, router_id=router_id, key=voucher_id, no=False)
+
+
+def let_go_elsewhere(db: Session, voucher_id: int, router_ids: Sequence[int], now: datetime) -> None:
+    """A card is served by the portal from now on: every router lets go of it but those where it is in use."""
+    _let_go(db, RouterGrant.key == voucher_id, RouterGrant.router_id.not_in(router_ids), now=now)
+
+
+def let_go(db: Session, voucher_id: int, router_id: int, now: datetime) -> None:
+    """One router lets go of a card, and of whoever is online by it."""
+    _let_go(db, RouterGrant.key == voucher_id, RouterGrant.router_id == router_id, now=now)
+
+
+def _let_go(db: Session, *which: ColumnElement[bool], now: datetime) -> None:
+    wanted = update(RouterGrant).where(*which, RouterGrant.wanted.is_(True))
+    changed = wanted.values(wanted=False, rev=RouterGrant.rev + 1)
+    for router_id in sorted(set(db.scalars(changed.returning(RouterGrant.router_id)))):
+        promise_cards(db, router_id, now)
+
+
 def kind(keyring: Keyring) -> Kind:
     """The work of bringing a router's cards up to date."""
 
@@ -147,7 +190,7 @@ def work_for(db: Session, keyring: Keyring, router_id: int, voucher_ids: Sequenc
 
 def card_key(voucher_id: int) -> str:
     """The key of a card in ownership tags."""
-    return f"card:{voucher_id}"
+    return f"{CARD}{voucher_id}"
 
 
 async def bring(ask: Ask, work: CardWork) -> list[Brought]:
@@ -284,3 +327,48 @@ def sync_states(db: Session, voucher_ids: Sequence[int]) -> dict[int, str]:
         .group_by(RouterGrant.key)
     ).all()
     return {row.key: "failed" if row.stuck else ("pending" if row.behind else "synced") for row in rows}
+
+
+class CardKeeper:
+    """Compares the cards on a router with those that should lie there."""
+
+    def prepare(self, db: Session, router: Router, before: Mapping[str, Any], now: datetime) -> None:
+        """What should be there is known already."""
+
+    def compare(self, db: Session, look: Look) -> Finding:
+        """Missing, different and left over; a card of ours that nobody knows is left alone."""
+        drift, wrong, known = Drift(), list[dict[str, int]](), set[str]()
+        columns = (RouterGrant.id, RouterGrant.key, RouterGrant.rev, RouterGrant.synced_rev, RouterGrant.wanted)
+        rows = select(*columns, RouterGrant.limits).where(RouterGrant.router_id == look.router_id)
+        behind = False
+        for row in db.execute(rows.execution_options(yield_per=5000)):
+            key = card_key(row.key)
+            known.add(key)
+            if row.synced_rev < row.rev:
+                behind = True
+            elif _counted(drift, row, look.owned.get(key), look.may_remove):
+                wrong.append({"id": row.id, "rev": row.rev})
+                drift.examples.append(key)
+        drift.unknown = sum(1 for key in look.owned if key.startswith(CARD) and key not in known)
+
+        def mend(db: Session, now: datetime) -> None:
+            AGAIN.run_many(db, wrong)
+            promise_cards(db, look.router_id, now)
+
+        return Finding(drift, mend if wrong or behind else None)
+
+
+def _counted(drift: Drift, row: Any, there: Owned | None, may_remove: bool) -> bool:
+    """Count what is wrong with one card on a router that should be up to date; whether it is to be mended."""
+    if row.wanted and there is None:
+        drift.missing += 1
+    elif row.wanted and there is not None and (there.rev != row.rev or differs(Limits(**row.limits), there.limits)):
+        drift.differing += 1
+    elif not row.wanted and there is not None and may_remove:
+        drift.extra += 1
+    elif not row.wanted and there is not None:
+        drift.held_back += 1
+        return False
+    else:
+        return False
+    return True

@@ -105,6 +105,7 @@ class Owned:
     limits: Limits | None = None
     up: int = 0
     down: int = 0
+    uptime_s: int = 0  # seconds online by it so far, where the gateway counts them
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ class Router(Base):
     breaker_until: Mapped[datetime | None] = mapped_column(UtcDateTime)  # left alone until then; None while closed
     down_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     link_ms: Mapped[int | None]  # measured on short calls, a moving average
+    drift: Mapped[dict[str, Any] | None] = mapped_column(JSON)  # what the last comparison found
+    reconcile_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when to compare again; None: at the next poll
     devices_rev: Mapped[int] = mapped_column(default=0)  # the revision of the site's device lists it has
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

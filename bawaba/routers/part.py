@@ -45,6 +45,7 @@ class Routers:
         self.deliverer = Deliverer(rt, self.links)
         self.links.on_back = self._is_back
         self.on_back: list[OnBack] = []
+        self.keepers: list[Any] = []  # `reconcile.Keeper`s, filled by wiring
         self.on_poll: Poll | None = None
         self.owner = rt.config.process_name
         self._waiting = threading.BoundedSemaphore(waiting_most or max(1, rt.config.web_threads // 2))

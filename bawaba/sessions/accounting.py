@@ -12,10 +12,12 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from bawaba.core.events import Event
 from bawaba.core.statement import Statement
+from bawaba.routers import cards
 from bawaba.routers.driver import RouterSession
 from bawaba.routers.promises import promise
-from bawaba.sessions import admission, rules
+from bawaba.sessions import admission, offline, rules
 from bawaba.sessions.ending import LIVE, end_session
 from bawaba.vouchers import claiming
 from bawaba.vouchers.rules import end_as_used
@@ -23,21 +25,23 @@ from bawaba.vouchers.rules import end_as_used
 LIVE_AT = Statement(
     "SELECT s.id, s.site_id, s.voucher_id, s.router_id, s.client_mac, s.client_ip, s.state, s.start_time, s.end_time, "
     "s.ended_at, s.rev, s.seen_up, s.seen_down, s.seen_epoch, s.bytes_up, s.bytes_down, s.active_at, s.created_at, "
+    "s.seen_at, s.router_key, "
     "v.over_at, v.ends_at, v.first_used_at, v.disabled_at, v.used_seconds, v.bytes_up, v.bytes_down, "
     "p.kind, p.duration_seconds, p.valid_for_seconds, p.quota_bytes, p.quota_up_bytes, p.quota_down_bytes, "
     "p.idle_timeout_seconds, p.devices_at_once "
     "FROM guest_session s JOIN voucher v ON v.id = s.voucher_id JOIN plan_version p ON p.id = v.plan_version_id "
     "WHERE s.router_id = :router_id AND s.ended_at IS NULL ORDER BY v.id {lock v, s}",  # a kick or a move waits
     "id site_id voucher_id router_id client_mac client_ip state start_time end_time ended_at rev seen_up seen_down "
-    "seen_epoch session_up session_down active_at created_at over_at ends_at first_used_at disabled_at used_seconds "
-    "bytes_up bytes_down kind duration_seconds valid_for_seconds quota_bytes quota_up_bytes quota_down_bytes "
-    "idle_timeout_seconds devices_at_once",
+    "seen_epoch session_up session_down active_at created_at seen_at router_key over_at ends_at first_used_at "
+    "disabled_at used_seconds bytes_up bytes_down kind duration_seconds valid_for_seconds quota_bytes quota_up_bytes "
+    "quota_down_bytes idle_timeout_seconds devices_at_once",
     (
         "start_time",
         "end_time",
         "ended_at",
         "active_at",
         "created_at",
+        "seen_at",
         "over_at",
         "ends_at",
         "first_used_at",
@@ -61,6 +65,7 @@ class Settled:
     began: list[int] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     readmitted: list[int] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     strangers: int = 0
 
 
@@ -75,6 +80,9 @@ def settle(
     settled = Settled()
     there = {session_id: s for s in seen if (session_id := admission.session_id_of(s.key)) is not None}
     settled.strangers = sum(1 for s in seen if s.key is None)
+    collected = offline.collect(db, router_id, seen, now)
+    there |= collected.readings
+    settled.began, settled.ended, settled.events = collected.began, collected.ended, collected.events
     live = LIVE_AT.all(db, router_id=router_id)
     readings = _book(db, live, there, now, settled)
     for session in live:
@@ -154,6 +162,13 @@ def _judge(
         if end_session(db, session.id, cause, now, ended_at):
             settled.ended.append(session.id)
             admission.kick(db, session.router_id, session.id, now)
+            if session.router_key is not None and cause != rules.IDLE_TIMEOUT:
+                cards.let_go(db, session.voucher_id, session.router_id, now)  # else the router would serve it again
+    elif session.router_key is not None and _is_missing(session, reading, asked_at):
+        if end_session(
+            db, session.id, offline.UNKNOWN, now, session.seen_at
+        ):  # the guest left by the router's own page
+            settled.ended.append(session.id)
     elif not opening and _is_missing(session, reading, asked_at) and _may_be_let_in_again(db, session):
         promise(db, session.router_id, admission.ADMIT, session.id, now)
         settled.readmitted.append(session.id)

@@ -25,15 +25,16 @@ from bawaba.vouchers.rules import end_as_used
 
 ADMIT = "admit"
 KICK = "kick"
+DROP = "drop"
 KEY = "session:"
 
 SELECT_SESSION = (
     "SELECT id, site_id, voucher_id, router_id, client_mac, client_ip, state, start_time, ended_at, rev, seen_up, "
-    "seen_down, seen_epoch, bytes_up, bytes_down FROM guest_session WHERE id = :id"
+    "seen_down, seen_epoch, bytes_up, bytes_down, router_key FROM guest_session WHERE id = :id"
 )
 SESSION_COLUMNS = (
     "id site_id voucher_id router_id client_mac client_ip state start_time ended_at rev seen_up seen_down seen_epoch "
-    "bytes_up bytes_down"
+    "bytes_up bytes_down router_key"
 )
 SESSION = Statement(SELECT_SESSION, SESSION_COLUMNS, ("start_time", "ended_at"))
 SESSION_TO_CHANGE = Statement(f"{SELECT_SESSION} {{lock}}", SESSION_COLUMNS, ("start_time", "ended_at"))
@@ -58,7 +59,7 @@ OPEN_ADMIT = Statement("SELECT 1 FROM router_job WHERE kind = 'admit' AND ref = 
 LATER_ADMIT = Statement("SELECT 1 FROM router_job WHERE kind = 'admit' AND ref = :ref AND id > :id LIMIT 1")
 MOVE = Statement(  # the other router counts from zero
     "UPDATE guest_session SET router_id = :router_id, client_ip = :ip, state = 'opening', seen_up = 0, seen_down = 0, "
-    "seen_epoch = 0 WHERE id = :id"
+    "seen_epoch = 0, router_key = NULL WHERE id = :id"
 )
 COUNT = Statement(
     "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, seen_up = :seen_up, "
@@ -201,18 +202,18 @@ def mark_online(db: Session, card: Any, session: Any, router_id: int, there: Rou
     )
 
 
-def prepare_kick(db: Session, job: Promised, now: datetime) -> tuple[int, Client] | None:
+def prepare_kick(db: Session, job: Promised, now: datetime) -> tuple[str, Client] | None:
     """Who is to be closed out; nobody when the session has come back to this router meanwhile."""
     session = SESSION.first(db, id=job.ref)
     if session is None or (session.ended_at is None and session.router_id == job.router_id):
         return None
-    return session.id, device_client(session.client_mac, session.client_ip)
+    return session.router_key or key_of(session.id), device_client(session.client_mac, session.client_ip)
 
 
-async def close_access(ask: Ask, work: tuple[int, Client]) -> RouterSession | None:
+async def close_access(ask: Ask, work: tuple[str, Client]) -> RouterSession | None:
     """Close a device's access; its last exact counters, or None when it was not there any more."""
-    session_id, client = work
-    target = RouterSession(str(session_id), key_of(session_id), None, client, None, 0, 0, 0)
+    key, client = work
+    target = RouterSession(key, key, None, client, None, 0, 0, 0)
     answer = await ask("kick", target)
     return answer if isinstance(answer, RouterSession) else None
 
@@ -238,6 +239,21 @@ def kicked(db: Session, job: Promised, last: RouterSession | None, now: datetime
     COUNT.run(db, id=session.id, up=up, down=down, seen_up=newest.up, seen_down=newest.down, epoch=newest.epoch)
     claiming.BOOK.run(db, id=session.voucher_id, up=up, down=down, seconds=0)
     return changes(db, [session.id], urgent=True)
+
+
+def prepare_drop(db: Session, job: Promised, now: datetime) -> str | None:
+    """What a session has left behind on a router; nothing when it has come back there."""
+    session = SESSION.first(db, id=job.ref)
+    if session is None or (session.ended_at is None and session.router_id == job.router_id):
+        return None
+    return key_of(session.id)
+
+
+async def clear_away(ask: Ask, key: str) -> None:
+    """Take what is left of a session off its router."""
+    (result,) = await ask("drop", [key])
+    if result.error is not None:
+        raise result.error
 
 
 def changes(db: Session, session_ids: Sequence[int], *, urgent: bool) -> list[Event]:
@@ -267,3 +283,4 @@ ADMIT_WORK = Kind(
     deliver_again=let_in_again,
 )
 KICK_WORK = Kind(prepare_kick, close_access, kicked, about=_device_shut_out)
+DROP_WORK = Kind(prepare_drop, clear_away, lambda _db, _job, _result, _now: (), bulk=True)

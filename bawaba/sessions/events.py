@@ -36,3 +36,23 @@ class GuessingSuspected(Broadcast):
 
     def audience(self) -> Audience:
         return Audience(OPERATORS, self.site_id)
+
+
+@dataclass(frozen=True)
+class CardUsedTwice(Broadcast):
+    """A card was found in use on two routers at once; the later one was cut."""
+
+    site_id: int
+    voucher_id: int
+    serial: str
+
+    def message(self) -> dict[str, Any]:
+        return {
+            "type": "card_used_twice",
+            "site_id": self.site_id,
+            "voucher_id": self.voucher_id,
+            "serial": self.serial,
+        }
+
+    def audience(self) -> Audience:
+        return Audience(OPERATORS, self.site_id)

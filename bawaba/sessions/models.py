@@ -46,6 +46,7 @@ class GuestSession(Base):
     seen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     active_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     rev: Mapped[int] = mapped_column(default=1)
+    router_key: Mapped[str | None] = mapped_column(String(40))  # begun by the router itself: the key it has there
     terminate_cause: Mapped[str | None] = mapped_column(String(24))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 

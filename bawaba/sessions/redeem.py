@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
+from bawaba.routers import cards
 from bawaba.routers.driver import Client
 from bawaba.routers.errors import RouterUnreachableNow
 from bawaba.routers.part import part
@@ -34,14 +35,14 @@ GUEST_WAIT_S = 1.5
 RESUME_DAYS = 90
 
 PLACE = Statement(
-    "SELECT s.id, s.time_zone, s.wrong_tries_per_minute, s.device_moves_per_day, r.status, r.breaker_until, "
+    "SELECT s.id, s.mode, s.time_zone, s.wrong_tries_per_minute, s.device_moves_per_day, r.status, r.breaker_until, "
     "r.failover_group, d.standing, m.id, m.blocked_until, w.tries, w.counted_at "
     "FROM router r JOIN site s ON s.id = r.site_id "
     "LEFT JOIN device d ON d.site_id = s.id AND d.mac = :device "
     "LEFT JOIN guess_meter m ON m.site_id = s.id AND m.device = :device "
     "LEFT JOIN guess_meter w ON w.site_id = s.id AND w.device = '' "
     "WHERE r.id = :router_id",
-    "site_id time_zone wrong_tries_per_minute device_moves_per_day router_status breaker_until failover_group "
+    "site_id mode time_zone wrong_tries_per_minute device_moves_per_day router_status breaker_until failover_group "
     "standing device_meter device_blocked_until site_tries site_counted_at",
     ("breaker_until", "device_blocked_until", "site_counted_at"),
 )
@@ -260,6 +261,8 @@ def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: date
     if ended:  # what they used is booked now
         card = claiming.BY_ID.first(db, id=card.id)
         left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
+    if place.mode == "router_held":
+        cards.let_go_elsewhere(db, card.id, [session.router_id for session in live], now)
     return _begin(db, card, left, guest, new_device, ended, now)
 
 
@@ -331,6 +334,7 @@ def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, pl
     if stays and admission.is_promised(db, mine.id):
         return _Outcome(waiting)
     if not stays:
+        cards.let_go(db, card.id, mine.router_id, now)
         kick(db, mine.router_id, mine.id, now)
         admission.move_session(db, mine.id, guest.router_id, guest.ip)
     job = promise(db, mine.router_id if stays else guest.router_id, admission.ADMIT, mine.id, now, express=True)

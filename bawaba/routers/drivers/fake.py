@@ -418,7 +418,7 @@ class Driver(RouterDriver):
         for card in box.cards.values():
             card.meter.told = (card.meter.up, card.meter.down)
         cards = [
-            Owned(c.grant.key, c.grant.rev, key, True, c.grant.limits, c.meter.up, c.meter.down)
+            Owned(c.grant.key, c.grant.rev, key, True, c.grant.limits, c.meter.up, c.meter.down, int(c.used_s))
             for key, c in box.cards.items()
             if c.owner == mine
         ]
