@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from apiflask import APIBlueprint
 
 from bawaba.accounts.idempotency import idempotent, once
 from bawaba.routers import queries, service
+from bawaba.routers.driver import GatewayError
+from bawaba.routers.reconcile import reconcile_now
 from bawaba.routers.schemas import DeviceIn, RouterChange, RouterIn, device_out, router_out
 from bawaba.sites.asked import asked_site, site_in_body
 from bawaba.web.guard import actor, requires, runtime
@@ -79,6 +82,17 @@ def test_router(router_id: int) -> dict[str, Any]:
         "missing_rights": info.missing_rights,
         "notes": info.notes,
     }
+
+
+@bp.post("/api/routers/<int:router_id>/reconcile")
+@requires("routers:write")
+def reconcile_router(router_id: int) -> dict[str, Any]:
+    """Compare what lies on a router with what should, now, and mend what is ours."""
+    try:
+        drift = reconcile_now(runtime(), actor(), router_id)
+    except GatewayError as error:
+        return {"ok": False, "error": error.code, "message": str(error)}
+    return {"ok": True, "can_compare": drift is not None, "drift": asdict(drift) if drift else None}
 
 
 @bp.get("/api/devices")

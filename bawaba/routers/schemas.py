@@ -94,6 +94,7 @@ def router_out(router: Router) -> dict[str, Any]:
         "sessions": router.online,
         "error": router.error,
         "health": router.health,
+        "drift": router.drift,
         "created_at": router.created_at,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from apiflask import APIBlueprint
@@ -12,8 +13,10 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.errors import Problem
 from bawaba.routers import devices, queries, router_form, service
+from bawaba.routers.driver import GatewayError
 from bawaba.routers.links import driver_class, known_drivers
 from bawaba.routers.models import Router
+from bawaba.routers.reconcile import reconcile_now
 from bawaba.routers.schemas import DeviceIn, RouterChange, RouterIn
 from bawaba.sites.service import own_sites
 from bawaba.web import pages
@@ -21,6 +24,7 @@ from bawaba.web.forms import Form, typed
 from bawaba.web.guard import actor, requires, runtime
 from bawaba.web.input import as_number, parse, whole_number
 from bawaba.web.language import translate as _
+from bawaba.web.language import translate_count as ngettext
 from bawaba.web.paging import PageRequest, page_of, page_request
 
 bp = APIBlueprint("routers_pages", __name__, enable_openapi=False)
@@ -85,6 +89,31 @@ def test_router(router_id: int) -> Response:
 
 
 test_router.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test
+
+
+@bp.post("/routers/<int:router_id>/reconcile")
+@requires("routers:write")
+def compare_router(router_id: int) -> Response:
+    """Compare what lies on the router with what should, now, and show what came of it."""
+    try:
+        reconcile_now(runtime(), actor(), router_id)
+    except GatewayError as error:
+        return _router_page(router_id, tested=True, error=error)
+    return _router_page(router_id, compared=True)
+
+
+@bp.app_template_global()
+def drift_words(drift: dict[str, Any]) -> list[str]:
+    """What a comparison found, in words; nothing where all is as it should be."""
+    said = [
+        ngettext("%(count)s thing was missing", "%(count)s things were missing", drift.get("missing", 0)),
+        ngettext("%(count)s had other limits", "%(count)s had other limits", drift.get("differing", 0)),
+        ngettext("%(count)s was left over", "%(count)s were left over", drift.get("extra", 0)),
+        ngettext("%(count)s is to go, but not yet", "%(count)s are to go, but not yet", drift.get("held_back", 0)),
+        ngettext("%(count)s is unknown to us", "%(count)s are unknown to us", drift.get("unknown", 0)),
+    ]
+    counts = [drift.get(name, 0) for name in ("missing", "differing", "extra", "held_back", "unknown")]
+    return [words for words, count in zip(said, counts, strict=True) if count]
 
 
 @bp.get("/routers/new")
@@ -173,9 +202,10 @@ def _router_page(router_id: int, **facts: Any) -> Response:
     def read(db: Session) -> dict[str, Any]:
         router = queries.get_router(db, actor(), router_id)
         jobs = queries.unfinished_jobs(db, actor(), PageRequest(5, None), router.id)
-        return {"router": router, "jobs": jobs}
+        at = (router.drift or {}).get("at")
+        return {"router": router, "jobs": jobs, "compared_at": datetime.fromisoformat(at) if at else None}
 
-    found = {"tested": False, "info": None, "error": None} | facts | runtime().read(read)
+    found = {"tested": False, "info": None, "error": None, "compared": False} | facts | runtime().read(read)
     return pages.show("routers/router.html", "routers/_router.html", **found)
 
 

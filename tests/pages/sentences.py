@@ -46,7 +46,7 @@ def of_makes() -> Iterator[str]:
 
 def of_templates() -> Iterator[tuple[str, str]]:
     """Sentences that templates say."""
-    for path in sorted(ROOT.glob("*/templates/*.html")):
+    for path in sorted(ROOT.glob("*/templates/**/*.html")):
         with path.open("rb") as file:
             for _line, _name, message, _comments in babel_extract(
                 file, ("_", "ngettext"), [], {"trim_blocks": "true", "encoding": "utf-8"}
@@ -58,7 +58,7 @@ def of_templates() -> Iterator[tuple[str, str]]:
 
 def of_code() -> Iterator[tuple[str, str]]:
     """Sentences that the code translates or refuses with."""
-    for path in sorted(ROOT.glob("*/*.py")):
+    for path in sorted(ROOT.glob("*/**/*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 for text in _of_call(node):

@@ -197,3 +197,12 @@ def test_what_the_last_look_found_is_kept_with_the_router(rt, cast, shop, cards)
     assert (drift["missing"], drift["examples"], drift["mode"]) == (1, [key(cards[0])], "router_held")
     behind = select(func.count()).select_from(RouterGrant).where(RouterGrant.synced_rev < RouterGrant.rev)
     assert rt.read(lambda db: db.scalar(behind)) == 0
+
+
+def test_the_owner_compares_by_hand_and_reads_what_came_of_it(rt, shop, cards, hana):
+    del shop.box.cards[key(cards[0])]
+    told = hana.post(f"/api/routers/{shop.router.id}/reconcile").json
+    assert (told["ok"], told["drift"]["missing"]) == (True, 1)
+    assert hana.get(f"/api/routers/{shop.router.id}").json["drift"]["examples"] == [key(cards[0])]
+    shop.box.break_with("unreachable")
+    assert hana.post(f"/api/routers/{shop.router.id}/reconcile").json["error"] == "unreachable"
