@@ -19,7 +19,7 @@ DEVELOPING = RUNNING + [line for line in GROUPS["dev"] if isinstance(line, str)]
 
 
 def locked(name: str) -> dict[str, list[Version]]:
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE)
+    pins = re.findall(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(\S+)", (ROOT / name).read_text(), re.MULTILINE)
     versions: dict[str, list[Version]] = {}
     for package, version in pins:
         versions.setdefault(canonicalize_name(package), []).append(Version(version))

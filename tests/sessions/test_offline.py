@@ -84,7 +84,7 @@ def shop(rt, cast):
 
 @pytest.fixture
 def told(rt):
-    heard = []
+    heard: list[CardUsedTwice] = []
     rt.events.subscribe(CardUsedTwice, heard.append)
     return heard
 
