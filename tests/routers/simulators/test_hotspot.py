@@ -138,6 +138,34 @@ class TestTime:
         clock.advance(1)
         assert not phone.online
 
+    @pytest.mark.parametrize(
+        ("path", "name", "limit"),
+        [("/ip/hotspot/user", "0042", "limit-uptime"), ("/ip/hotspot/user/profile", "default", "session-timeout")],
+    )
+    def test_a_shorter_limit_ends_a_session_sooner(self, router, raw, clock: ManualClock, path, name, limit):
+        router.add("/ip/hotspot/user", name="0042", limit_uptime="1h")
+        phone = router.join()
+        log_in(raw, "0042", phone.ip)
+        clock.advance(60)
+        assert phone.online
+
+        raw.ask(f"{path}/set", f"=numbers={name}", f"={limit}=10m")
+        clock.advance(540)
+        assert not phone.online
+
+    def test_two_phones_share_what_one_user_has(self, router, raw, clock: ManualClock):
+        router.add("/ip/hotspot/user/profile", name="two", shared_users="2", add_mac_cookie="no")
+        router.add("/ip/hotspot/user", name="0042", profile="two", limit_uptime="1h")
+        first, second = router.join(), router.join()
+        log_in(raw, "0042", first.ip)
+        log_in(raw, "0042", second.ip)
+        clock.advance(1200)
+        raw.ask("/ip/hotspot/active/remove", f"=.id={router.find('/ip/hotspot/active', address=first.ip)[0]['.id']}")
+        clock.advance(1199)
+        assert second.online
+        clock.advance(1)
+        assert not second.online
+
     def test_who_walks_away_is_logged_out_when_keepalives_fail(self, router, raw, clock: ManualClock):
         router.add("/ip/hotspot/user", name="0042")
         phone = router.join()
@@ -317,6 +345,12 @@ class TestReboot:
         assert router.find("/system/resource")[0]["uptime"] == "0s"
         with Raw(router.api_port) as again:
             again.login()
+
+    def test_the_menus_may_be_empty_while_it_warms_up(self, router, raw, clock: ManualClock):
+        router.behaviour.warm_up_s = 30
+        assert raw.ask("/ip/hotspot/user/print", "=.proplist=name") == [["!empty"], ["!done"]]
+        clock.advance(31)
+        assert raw.ask("/ip/hotspot/user/print", "=.proplist=name")[0] == ["!re", "=name=default-trial"]
 
     def test_it_may_be_told_to_reboot(self, router, raw):
         raw.send("/system/reboot")

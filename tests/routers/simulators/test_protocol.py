@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bawaba.routers.simulators.routeros import wire
+from bawaba.routers.simulators.routeros import rights, wire
+from bawaba.routers.simulators.routeros.commands import Command, Login, execute
+from bawaba.routers.simulators.routeros.router import Router
 from tests.routers.simulators.raw import Raw, attributes
 
 
@@ -31,6 +33,30 @@ def test_every_length_has_its_form(routeros, size):
 
     assert answer == ["!done", "=ret=*2"]
     assert attributes(rows[0]) == {"comment": word}
+
+
+WORDS = st.one_of(
+    st.sampled_from(
+        ["=.id=*1", "=numbers=*1,*2", "=name=a", "=profile=default", "?name=a", "?#|", "?#!", "?>uptime=1s", "?-x",
+         "=.proplist=name", "=limit-uptime=1h", "=ip=10.5.50.2", "=mac-address=02:B0:00:00:00:01", "=count-only=",
+         "=user=a", "=value-name=name", "=destination=*1", "=copy-from=*1", "=address=10.0.0.1/24", "=max-limit=1M/2M"]
+    ),
+    st.text(max_size=12),
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_is_asked_there_is_an_answer(data):
+    router = Router()
+    router.crowd(2)
+    login = Login("127.0.0.1", "admin", frozenset(rights.POLICIES))
+    for _ in range(data.draw(st.integers(1, 6))):
+        menu = router.menus[data.draw(st.sampled_from(sorted(router.menus)))]
+        verbs = sorted({"print", "listen", "get", *menu.verbs, *menu.own_verbs})
+        command = Command.parse([f"{menu.path}/{data.draw(st.sampled_from(verbs))}", *data.draw(st.lists(WORDS))])
+        answer = execute(router, login, command)
+        assert answer.follow is not None or answer.sentences[-1][0] == "!done"
 
 
 def test_nothing_is_done_before_the_login(routeros):

@@ -15,6 +15,7 @@ from bawaba.routers.simulators.routeros.router import Call, Router
 from bawaba.routers.simulators.routeros.tables import Menu, Row
 
 Sentence = list[str]
+READING = frozenset(("print", "getall", "listen"))
 PRINT_WORDS = frozenset(
     {
         "detail",
@@ -122,14 +123,15 @@ def _do(router: Router, login: Login, command: Command) -> Answer:
     menu = router.menus.get(path)
     if menu is None:
         raise _no_such_menu(router, command.word, path)
-    if verb not in menu.verbs and verb not in ("print", "getall", "listen"):
+    work = menu.verb(verb)
+    if work is None and verb not in READING:
         raise Trap("no such command", 0)
     if rights.needed(path, verb, menu.policies.get(verb)) not in login.policies:
         raise Trap(NO_RIGHTS)
     router.hotspot.look()
-    if verb in ("print", "getall", "listen"):
+    if work is None:
         return _print(router, login, menu, verb, command)
-    answer = menu.verbs[verb](dict(command.arguments))
+    answer = work(dict(command.arguments))
     router.hotspot.look()
     if isinstance(answer, list):
         return Answer([*(_row(row) for row in answer), done()])
@@ -155,6 +157,8 @@ def _print(router: Router, login: Login, menu: Menu, verb: str, command: Command
     count = arguments.pop("count-only", None) is not None
     for word in ("follow", "follow-only"):
         arguments.pop(word, None)
+    if menu.path.startswith("/ip/hotspot") and router.uptime_s < router.behaviour.warm_up_s:
+        return Answer([*([["!empty"]] if _says_empty(router) else []), done()])
     rows = menu.chosen(arguments) if arguments.get(".id") or arguments.get("numbers") else None
     for name in arguments:
         if name not in PRINT_WORDS:

@@ -33,7 +33,7 @@ class UserRow(Row):
     def __init__(self, number: int, written: dict[str, str]) -> None:
         super().__init__(number, written)
         self.uptime_s, self.up, self.down = 0.0, 0, 0
-        self.online: set[Session] = set()
+        self.online: list[Session] = []
 
 
 class Host:
@@ -122,7 +122,7 @@ class Phone:
             self._hotspot.look()
             self._hotspot.settle_phone(self)
             self.flow_up, self.flow_down = up, down
-            self._hotspot.restless()
+            self._hotspot.expect_end_of(self)
 
     def leave(self) -> None:
         """Go out of reach: nothing more is heard from it."""
@@ -207,7 +207,8 @@ class Hotspot:
         phone.left_at = self.now()
         phone.wakes_at = math.inf
         phone.flow_up = phone.flow_down = 0.0
-        self.restless()
+        self.expect(phone.left_at + HOST_DEAD_S)
+        self.expect_end_of(phone)
 
     def move(self, phone: Phone, up: int, down: int) -> tuple[int, int]:
         """A packet or many from a phone."""
@@ -223,7 +224,7 @@ class Hotspot:
         session.moved_at = host.seen_at = now
         up, down = self._room(session, up, down)
         self._count(session, up, down)
-        self.restless()
+        self.expect(self.ends(session)[0])
         self.look()
         return up, down
 
@@ -287,9 +288,9 @@ class Hotspot:
         session = Session(number, user, profile, host, by, now)
         session.limits_at_login = self._left(user)
         host.session = self.sessions[host.ip] = session
-        user.online.add(session)
+        user.online.append(session)
         self._remember(session, now)
-        self.restless()
+        self.expect(self.ends(session)[0])
         self.router.log("hotspot,account,info,debug", f"{name} ({host.ip}): logged in")
         self.router.menus["/ip/hotspot/active"].changed(session)
         return session
@@ -361,15 +362,15 @@ class Hotspot:
         at = self.now() if at is None else at
         self._settle(session, at)
         user, host = session.user, session.host
-        user.online.discard(session)
+        user.online.remove(session)
         user.uptime_s += at - session.started
         user.up += session.up
         user.down += session.down
         host.session = None
         self.sessions.pop(host.ip, None)
         if wake and host.phone.left_at == math.inf:
-            host.phone.wakes_at = at + self.router.behaviour.slide_back_s
-        self.restless()
+            self._wake_later(host.phone, at)
+        self.user_changed(user)
         self.router.log("hotspot,account,info,debug", f"{session.name} ({host.ip}): logged out: {why}")
         self.router.menus["/ip/hotspot/active"].changed(session, gone=True)
 
@@ -381,8 +382,12 @@ class Hotspot:
             self.end(host.session, "host removed")
         self._drop_host(host)
         if host.phone.left_at == math.inf:
-            host.phone.wakes_at = self.now() + self.router.behaviour.slide_back_s
-        self.restless()
+            self._wake_later(host.phone, self.now())
+
+    def _wake_later(self, phone: Phone, now: float) -> None:
+        """The phone is still there, and sends its next packet soon."""
+        phone.wakes_at = now + self.router.behaviour.slide_back_s
+        self.expect(phone.wakes_at)
 
     def _forget_host(self, phone: Phone, why: str) -> None:
         host = self.host_of(phone)
@@ -423,9 +428,24 @@ class Hotspot:
         self._numbers += 1
         return self._numbers
 
+    def expect(self, at: float) -> None:
+        """Something may happen then."""
+        self._next_look = min(self._next_look, at)
+
+    def expect_end_of(self, phone: Phone) -> None:
+        """The phone's session may end at another moment than thought."""
+        host = self.host_of(phone)
+        if host is not None and host.session is not None:
+            self.expect(self.ends(host.session)[0])
+
     def restless(self) -> None:
-        """Something has changed when the next thing happens."""
+        """Anything may happen sooner than thought."""
         self._next_look = -math.inf
+
+    def user_changed(self, user: Row) -> None:
+        """Limits may be other ones now."""
+        if isinstance(user, UserRow) and user.online:
+            self.restless()
 
     def look(self) -> None:
         """Catch up: end what is over, wake who sends again, in the order in which it happened."""

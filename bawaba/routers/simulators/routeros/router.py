@@ -72,6 +72,7 @@ class Router:
         self.on_power: list[Callable[[bool], None]] = []  # who serves it: True is on again, False is gone
         self._booted_at = self.clock.monotonic()
         self._numbers = 0
+        self._leases: dict[str, int] = {}  # a MAC's row
         self.hotspot = Hotspot(self)
         self.menus = menus.build(self)
         self._furnish()
@@ -86,6 +87,20 @@ class Router:
             ip = ip or str(ipaddress.ip_address(self.settings.address) + place)
             mac = mac or ":".join(f"{byte:02X}" for byte in (0x02, 0xB0, *place.to_bytes(4, "big")))
             return self.hotspot.join(mac.upper(), ip)
+
+    def crowd(self, count: int, down: float = 0.0) -> list[Phone]:
+        """So many guests, each logged in as a user of its own, receiving `down` bytes a second."""
+        with self.lock:
+            phones = []
+            for number in range(len(self.hotspot.phones), len(self.hotspot.phones) + count):
+                self.add("/ip/hotspot/user", name=f"guest{number}")
+                phone = self.join()
+                host = self.hotspot.host_of(phone)
+                assert host is not None
+                self.hotspot.login(f"guest{number}", lambda password: True, host, "http-pap")
+                phone.flow(up=down / 9, down=down)
+                phones.append(phone)
+            return phones
 
     def add(self, path: str, **written: str) -> str:
         """Add an item as if on the console; underscores stand for hyphens. Returns its id."""
@@ -198,13 +213,13 @@ class Router:
     def lease(self, mac: str, ip: str) -> None:
         """DHCP gave an address."""
         leases = self.table("/ip/dhcp-server/lease")
-        for row in list(leases.rows()):
-            if row.values.get("mac-address") == mac and row.values.get("dynamic") == "true":
-                if row.values.get("address") == ip:
-                    return
-                leases.discard(row)
-        leases.add({"address": ip, "mac-address": mac, "server": "dhcp1", "dynamic": "yes"})
-        self.table("/ip/arp").add({"address": ip, "mac-address": mac, "interface": "bridge"})
+        number = self._leases.get(mac)
+        row = leases.row(number) if number is not None else None
+        if row is not None:
+            leases.write(row, {"address": ip})
+            return
+        added = leases.add({"address": ip, "mac-address": mac, "server": "dhcp1", "dynamic": "yes"})
+        self._leases[mac] = int(added[1:], 16)
 
     def reset_html(self) -> None:
         """The stock pages again."""

@@ -25,6 +25,7 @@ class Behaviour:
     active_ids: str = "address"  # "address": a session's id is made of its address and comes again; "growing"
     login_again: str = "keep"  # an API log-in where someone is already in: "keep", "replace" or "refuse"
     login_needs_pap: bool = True  # an API log-in works only where the server profile has http-pap
+    warm_up_s: float = 0.0  # so long after boot the hotspot's menus are empty, though the API answers
     host_remove_ends_session: bool = True
     cookies_survive_reboot: bool = True
     slide_back_s: float = 1.0  # how soon a phone that was put out sends its next packet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from bawaba.routers.simulators.routeros import values
@@ -44,12 +45,14 @@ class Row:
 class Menu:
     """What all menus share: rows by id, getters by property, verbs by name, and who watches."""
 
+    own_verbs: frozenset[str] = frozenset()  # those that are methods of the class
+
     def __init__(self, path: str, version: Version, getters: Mapping[str, Getter]) -> None:
         self.path = path
         self.version = version
-        self.getters: dict[str, Getter] = {".id": lambda row: f"*{row.number:X}", **getters}
+        self.getters: dict[str, Getter] = {".id": _id, **getters}
         self.sensitive: set[str] = set()
-        self.verbs: dict[str, Verb] = {}
+        self.verbs: dict[str, Verb] = {}  # more of them, and those that are done otherwise here
         self.watchers: list[Watcher] = []
         self.policies: dict[str, str] = {}  # a verb's own policy, where it is not `write`
         self.single = False
@@ -66,6 +69,10 @@ class Menu:
         """Rows whose natural key this is; what `numbers=` takes beside ids."""
         get = self.getters.get("name")
         return [row for row in self.rows() if get is not None and get(row) == name]
+
+    def verb(self, name: str) -> Verb | None:
+        """What does this command, or None where the menu has no such command."""
+        return self.verbs.get(name) or (getattr(self, name) if name in self.own_verbs else None)
 
     def changed(self, row: Any, *, gone: bool = False) -> None:
         """Tell those who listen."""
@@ -110,6 +117,7 @@ class Table(Menu):
     """A menu of items that people add, change and remove."""
 
     row_class: type[Row] = Row
+    own_verbs = frozenset(("add", "set", "remove", "unset", "enable", "disable", "comment", "move"))
 
     def __init__(
         self,
@@ -132,16 +140,6 @@ class Table(Menu):
         self._by_key: dict[tuple[str, ...], Row] = {}
         self._by_name: dict[str, list[Row]] = {}
         self._next = 1
-        self.verbs = {
-            "add": self.add,
-            "set": self.set,
-            "remove": self.remove,
-            "unset": self.unset,
-            "enable": lambda arguments: self._switch(arguments, "false"),
-            "disable": lambda arguments: self._switch(arguments, "true"),
-            "comment": self.set,
-            "move": self.move,
-        }
 
     def rows(self) -> Iterable[Row]:
         return self._rows.values()
@@ -221,9 +219,22 @@ class Table(Menu):
         destination = arguments.pop("destination", None)
         rows = self.chosen(arguments)
         others = [row for row in self._rows.values() if row not in rows]
-        index = others.index(self._one(destination)) if destination else len(others)
+        before = self._one(destination) if destination else None
+        index = others.index(before) if before in others else len(others)
         ordered = [*others[:index], *rows, *others[index:]]
         self._rows = {row.number: row for row in ordered}
+
+    def comment(self, arguments: dict[str, str]) -> None:
+        """Change the comment."""
+        self.set(arguments)
+
+    def enable(self, arguments: dict[str, str]) -> None:
+        """Switch items on."""
+        self._switch(arguments, "false")
+
+    def disable(self, arguments: dict[str, str]) -> None:
+        """Switch items off."""
+        self._switch(arguments, "true")
 
     def _switch(self, arguments: dict[str, str], disabled: str) -> None:
         for row in self.chosen(arguments):
@@ -299,7 +310,8 @@ class Single(Menu):
         del self.getters[".id"]
         self.only = Row(0, written or {})
         self.single = True
-        self.verbs = {"set": self.set} if fields else {}
+        if fields:
+            self.verbs["set"] = self.set
 
     def rows(self) -> Iterator[Row]:
         yield self.only
@@ -333,6 +345,11 @@ def reference(menu: Menu, argument: str, *more: str) -> values.Kind:
     return read
 
 
+def _id(row: Any) -> str:
+    return f"*{row.number:X}"
+
+
+@lru_cache(maxsize=1024)
 def _reader(name: str, default: str | None) -> Getter:
     def get(row: Row) -> str | None:
         return row.values.get(name, default) or None

@@ -125,7 +125,7 @@ def _servers(router: Router, menus: Mapping[str, Menu], profiles: Table) -> Tabl
 
 def _user_profiles(router: Router) -> Table:
     duration = Field(values.duration, "0s")
-    return Table(
+    table = Table(
         f"{PATH}/user/profile",
         router.version,
         {
@@ -161,6 +161,8 @@ def _user_profiles(router: Router) -> Table:
         duplicate="failure: already have profile with such name",
         getters={"default": _default},
     )
+    table.watchers.append(lambda menu, row, gone: router.hotspot.restless())
+    return table
 
 
 class Users(Table):
@@ -212,6 +214,7 @@ def _users(router: Router, servers: Table, profiles: Table) -> Table:
             row.uptime_s, row.up, row.down = 0.0, 0, 0
             table.changed(row)
 
+    table.watchers.append(lambda menu, row, gone: router.hotspot.user_changed(row))
     table.verbs["reset-counters"] = reset
     table.verbs["reset-counters-all"] = lambda arguments: (
         reset({"numbers": ",".join(_ids(table))}) if len(table) else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bawaba.routers.simulators.routeros import values, versions
 from bawaba.routers.simulators.routeros.errors import Trap
 from bawaba.routers.simulators.routeros.hotspot import Session
-from bawaba.routers.simulators.routeros.tables import Field, Getter, Menu, Table, reference
+from bawaba.routers.simulators.routeros.tables import Field, Getter, Menu, Table, View, reference
 
 if TYPE_CHECKING:
     from bawaba.routers.simulators.routeros.router import Router
@@ -43,11 +43,17 @@ def build(router: Router, menus: Mapping[str, Menu]) -> Iterator[Menu]:
         required=("address", "interface"),
         getters={"dynamic": lambda row: "false", "actual-interface": lambda row: row.values.get("interface")},
     )
-    yield Table(
+    yield View(
         "/ip/arp",
         version,
-        {"address": Field(values.address), "mac-address": Field(values.mac), "interface": Field(), **SWITCHED},
-        getters={"dynamic": lambda row: row.values.get("dynamic", "false"), "complete": lambda row: "true"},
+        {
+            "address": lambda host: host.ip,
+            "mac-address": lambda host: host.mac,
+            "interface": lambda host: "bridge",
+            "dynamic": lambda host: "true",
+            "complete": lambda host: "true",
+        },
+        lambda: router.hotspot.hosts.values(),
     )
     pools = Table("/ip/pool", version, {"name": Field(), "ranges": Field(), "comment": Field()}, key=("name",))
     yield pools
