@@ -10,6 +10,7 @@ from flask import Response, redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
+from bawaba.portal import redirects
 from bawaba.portal.guests import Told, identify
 from bawaba.portal.visit import Visit, visit
 from bawaba.portal.web import for_guests
@@ -30,7 +31,9 @@ def redeem_card() -> ResponseReturnValue:
     if not _is_program():
         return _by_form()
     wanted = body_or_form(RedeemIn)
-    told = Told(request.remote_addr or "", wanted.router, wanted.client_mac, wanted.client_ip)
+    ref = redirects.site_ref(wanted.token)
+    source_ip = request.remote_addr or ""
+    told = Told(source_ip, wanted.router, wanted.client_mac, wanted.client_ip, wanted.at, ref)
     return _answer(redeem.redeem(runtime(), wanted.code, identify(runtime(), told), move=wanted.move))
 
 
@@ -82,7 +85,14 @@ def _answer(got: Redemption) -> dict[str, Any]:
         "remaining_bytes": got.remaining_bytes,
         "resumed": got.resumed,
     }
-    return {"status": got.status, "session": session}
+    told: dict[str, Any] = {"status": got.status, "session": session}
+    if got.handoff is not None:
+        told["handoff"] = {
+            "action_url": got.handoff.action_url,
+            "method": got.handoff.method,
+            "fields": dict(got.handoff.fields),
+        }
+    return told
 
 
 def _is_program() -> bool:

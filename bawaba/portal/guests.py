@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bawaba.core.errors import Invalid, field_fault
 from bawaba.core.runtime import Runtime
@@ -27,6 +28,8 @@ class Told:
     router: str | None = None
     client_mac: str | None = None
     client_ip: str | None = None
+    at: str | None = None  # what the gateway calls itself
+    site_ref: Mapping[str, str] = field(default_factory=dict)
 
 
 def identify(rt: Runtime, told: Told) -> Guest:
@@ -43,7 +46,7 @@ def identify(rt: Runtime, told: Told) -> Guest:
         raise RouterUnreachableNow() from error
     if seen is None or seen.mac is None:
         raise UnknownDevice()
-    return Guest(router.id, seen.mac, told.source_ip)
+    return Guest(router.id, seen.mac, told.source_ip, told.site_ref)
 
 
 def find_router(rt: Runtime, told: Told) -> Entry | None:
@@ -52,13 +55,16 @@ def find_router(rt: Runtime, told: Told) -> Entry | None:
     The network that a request came from decides, whatever the redirect says, which may choose among several
     with that network. From elsewhere (behind NAT, or a router whose networks nobody told us) it is the router
     that the redirect names, if that may be; else the only one whose networks are not known, or the only one there is.
+    A gateway's name for itself counts where a router has it.
     """
     known = directory(rt)
-    named = known.named(told.router) if told.router else None
+    named = known.named(told.router) if told.router else known.named(told.at) if told.at else None
     near = known.behind(told.source_ip)
     if near is not None:
         return named if named is not None and named.has(told.source_ip) else near
-    if told.router and (named is None or _may_be(named, told)):
+    if told.router and named is None:
+        return None
+    if named is not None and _may_be(named, told):
         return named
     return known.unplaced() or known.only()
 
@@ -73,12 +79,12 @@ def _believed(router: Entry, told: Told) -> Guest:
     ip = _canonical_ip(told.client_ip) if told.client_ip else told.source_ip
     if told.client_mac:
         try:
-            return Guest(router.id, canonical_mac(told.client_mac), ip)
+            return Guest(router.id, canonical_mac(told.client_mac), ip, told.site_ref)
         except Invalid as error:
             raise Invalid(fields={"client_mac": error.details["fields"]["mac"]}) from error
     if not told.source_ip:
         raise UnknownDevice()
-    return Guest(router.id, told.source_ip, ip)  # without a MAC the source address is the device
+    return Guest(router.id, told.source_ip, ip, told.site_ref)  # without a MAC the source address is the device
 
 
 def _canonical_ip(text: str) -> str:

@@ -7,6 +7,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
 from flask import Response, render_template, request
 from markupsafe import Markup
@@ -15,6 +16,7 @@ from bawaba.core.errors import Problem
 from bawaba.plans.words import plan_words
 from bawaba.portal import words
 from bawaba.portal.visit import Visit
+from bawaba.routers.driver import Handoff
 from bawaba.sessions.standing import Standing
 from bawaba.vouchers import codes
 from bawaba.web.pages import other_languages
@@ -22,6 +24,8 @@ from bawaba.web.pages import other_languages
 STYLE = Path(__file__).parent / "templates" / "portal.css"
 REFRESH_OPENING_S = 2
 REFRESH_WAITING_S = 5
+REFRESH_HANDED_S = 15
+AT_ONCE_S = 1
 REFRESH_STATUS_S = 30
 REFRESH_SOONEST_S = 5
 REFRESH_AWAY_S = 10
@@ -121,6 +125,27 @@ def _next_look_s(now: Standing) -> int:
     if now.left.seconds is None:
         return REFRESH_STATUS_S
     return max(REFRESH_SOONEST_S, min(REFRESH_STATUS_S, now.left.seconds + 1))
+
+
+def hand_over(here: Visit, handoff: Handoff) -> Response:
+    """One big button: the form that the guest's own browser has to send to the gateway. Where that is a GET, the page
+    goes there by itself, once."""
+    refresh_s, refresh_to = REFRESH_HANDED_S, here.link("/status", back="1")
+    if handoff.method == "GET" and "back" not in request.args:
+        refresh_s, refresh_to = AT_ONCE_S, f"{handoff.action_url}?{urlencode(handoff.fields)}"
+    answer = page(
+        here,
+        "handoff",
+        handoff=handoff,
+        again=here.link("/status", back="1"),
+        refresh_s=refresh_s,
+        refresh_to=refresh_to,
+    )
+    gate = urlsplit(handoff.action_url)
+    policy = answer.headers["Content-Security-Policy"]
+    allowed = f"form-action 'self' {gate.scheme}://{gate.netloc}"
+    answer.headers["Content-Security-Policy"] = policy.replace("form-action 'self'", allowed)
+    return answer
 
 
 def away(here: Visit, typed: str = "") -> Response:

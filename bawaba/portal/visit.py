@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.errors import Invalid
 from bawaba.core.runtime import Runtime
+from bawaba.portal import redirects
 from bawaba.portal.guests import Told, find_router, identify
 from bawaba.portal.places import Place, place
 from bawaba.routers import devices
@@ -26,13 +27,6 @@ from bawaba.sessions.standing import Standing
 from bawaba.vouchers import codes
 from bawaba.web import language
 
-LONGEST = 200
-ALIASES = {  # what other gateways call it in their redirects
-    "router": ("router", "nasid", "gatewayname"),
-    "client_mac": ("client_mac", "mac", "clientmac", "id"),
-    "client_ip": ("client_ip", "ip", "clientip"),
-    "token": ("token", "tok", "hid"),
-}
 OUR_LANGUAGE = "ar"  # where nothing tells us better
 
 
@@ -50,7 +44,14 @@ class Visit:
     def told(self) -> Told:
         """What the redirect said, and where the request came from."""
         known = self.carried
-        return Told(self.source_ip, known.get("router"), known.get("client_mac"), known.get("client_ip"))
+        ref = {**redirects.site_ref(known.get("token")), "return_url": self.return_url}
+        router, mac, ip = known.get("router"), known.get("client_mac"), known.get("client_ip")
+        return Told(self.source_ip, router, mac, ip, known.get("at"), ref)
+
+    @property
+    def return_url(self) -> str:
+        """Where a browser comes back to that had to sign in at the gateway."""
+        return self.rt.config.portal_url + self.link("/status", back="1")
 
     @cached_property
     def router(self) -> Entry | None:
@@ -108,6 +109,10 @@ class Visit:
             return None
         return now if now is not None and standing.may_resume(now, self.rt.clock.now()) else None
 
+    def look_anew(self) -> None:
+        """Forget how the device stood: it has changed."""
+        self.__dict__.pop("_looked_up", None)
+
     @cached_property
     def _looked_up(self) -> tuple[Standing | None, bool]:
         if self.known_guest is None or self.router is None:
@@ -140,11 +145,7 @@ class Visit:
 def visit(rt: Runtime) -> Visit:
     """This request's visit. Until `speak`, the language is what can be told without the database."""
     values: Mapping[str, Any] = request.values if request.mimetype != "application/json" else request.args
-    carried = {}
-    for name, aliases in ALIASES.items():
-        found = next((str(values[alias]) for alias in aliases if values.get(alias)), "")
-        if 0 < len(found) <= LONGEST and found.isprintable():
-            carried[name] = found
+    carried = redirects.translated({**values, **(request.view_args or {})})
     asked = values.get("lang")
     asked = asked if asked in language.languages() else None
     g.language = language.choose(asked, request.accept_languages, OUR_LANGUAGE)

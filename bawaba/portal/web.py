@@ -15,8 +15,9 @@ from bawaba.core.database import DatabaseAway
 from bawaba.core.errors import Forbidden, Problem
 from bawaba.portal import pages, words
 from bawaba.portal.visit import Visit, visit
-from bawaba.sessions import redeem, service
+from bawaba.sessions import admission, redeem, service
 from bawaba.sessions.errors import NothingToResume, UnknownPlace
+from bawaba.sessions.standing import Standing
 from bawaba.vouchers import codes
 from bawaba.web.guard import open_to_everyone, runtime
 from bawaba.web.language import translate as _
@@ -57,6 +58,13 @@ def for_guests(view: Callable[..., ResponseReturnValue]) -> View:
 def index(here: Visit) -> ResponseReturnValue:
     """The way in: who is online sees how they stand, who has something left goes on, the others type a code."""
     return _home(here)
+
+
+@bp.get("/guest/s/<site>/")
+@for_guests
+def from_unifi(here: Visit, site: str) -> ResponseReturnValue:
+    """Where a UniFi controller sends guests: the site's name is in the path."""
+    return redirect(here.link("/"), 302)
 
 
 @bp.get("/c/<code>")
@@ -110,6 +118,8 @@ def _home(here: Visit, note: str = "") -> Response:
         raise UnknownPlace()
     now = here.standing
     if now is not None and not now.over and not now.run_out:
+        if now.opening:
+            return _opening(here, now)
         return pages.standing(here, now)
     if here.is_trusted:
         return pages.page(here, "trusted")
@@ -118,6 +128,17 @@ def _home(here: Visit, note: str = "") -> Response:
     elif now is not None:
         note = words.farewell(here, now) or note
     return pages.enter(here, note=note, left=here.left_behind)
+
+
+def _opening(here: Visit, now: Standing) -> Response:
+    """The router has not let the device in yet: wait, or give the guest's own browser what it has to send there."""
+    if not here.rt.read(admission.is_handed, now.session.id):
+        return pages.standing(here, now)
+    got = redeem.look_again(here.rt, here.guest)
+    if got is not None and got.handoff is not None:
+        return pages.hand_over(here, got.handoff)
+    here.look_anew()
+    return pages.standing(here, here.standing or now)
 
 
 def _own_form() -> None:

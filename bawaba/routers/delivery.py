@@ -18,7 +18,7 @@ from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.routers import promises, standing
 from bawaba.routers.breaker import FIRST_REST_S
-from bawaba.routers.driver import GatewayError
+from bawaba.routers.driver import GatewayError, Handoff, Unsupported
 from bawaba.routers.events import JobFailed
 from bawaba.routers.links import FAILURES, Links, RouterResting
 from bawaba.routers.models import Router, RouterJob
@@ -159,12 +159,14 @@ class Deliverer:
             await self._missed(job, error)
         if self.kinds[job.kind].spare_may:
             for spare in await self._rt.read_async(promises.spares, job.router_id, self._rt.clock.now()):
-                if await self._try(replace(job, router_id=spare), work, handover) is None:
+                if await self._try(replace(job, router_id=spare), work, handover, by_spare=True) is None:
                     return Fate.TAKEN
             await self._nobody_took(job, error)
         return Fate.RESTING if resting else Fate.MISSED
 
-    async def _try(self, job: Promised, work: Any, handover: Handover | None) -> GatewayError | None:
+    async def _try(
+        self, job: Promised, work: Any, handover: Handover | None, *, by_spare: bool = False
+    ) -> GatewayError | None:
         """Do a job on its router and write down what followed, here or by the one who waits; else the error."""
         kind = self.kinds[job.kind]
         do = kind.deliver_again if job.outcome_unknown and kind.deliver_again is not None else kind.deliver
@@ -172,6 +174,8 @@ class Deliverer:
             result = await do(self._asker(job.router_id), work)
         except GatewayError as error:
             return error
+        if by_spare and isinstance(result, Handoff):
+            return Unsupported("the guest's browser is behind another router")
         if handover is not None and handover.give(job, result):
             return None
         events = await self._rt.transact_async(promises.followed, kind, job, result, self._rt.clock.now())

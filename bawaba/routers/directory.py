@@ -14,6 +14,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.routers.models import Router
 from bawaba.routers.options import Network, guest_networks
 
+NAMES = ("gateway_name", "identity", "nas_identifier", "site")  # options: what the gateway calls itself in redirects
 TTL_S = 2.0  # a router added by another process is known after so long
 ROUTERS_MOST = 5000
 PART = "router_directory"
@@ -21,13 +22,15 @@ PART = "router_directory"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A router as a guest's request meets it; `networks` are its guests' (options lan4 and lan6)."""
+    """A router as a guest's request meets it; `networks` are its guests' (options lan4 and lan6), `names` what the
+    gateway itself goes by."""
 
     id: int
     site_id: int
     name: str
     driver: str
     networks: tuple[Network, ...]
+    names: tuple[str, ...] = ()
 
     def has(self, address: str) -> bool:
         """Whether an address is one of its guests'."""
@@ -61,8 +64,8 @@ class Directory:
         self._until = 0.0
 
     def named(self, reference: str) -> Entry | None:
-        """The router that a redirect names by id or name; None unless it is exactly one."""
-        found = [e for e in self.entries() if reference in (str(e.id), e.name)]
+        """The router that a redirect names by its id, its name, or the gateway's own; None unless it is exactly one."""
+        found = [e for e in self.entries() if reference in (str(e.id), e.name, *e.names)]
         by_id = [e for e in found if str(e.id) == reference]
         found = by_id or found
         return found[0] if len(found) == 1 else None
@@ -93,4 +96,5 @@ def _all(db: Session) -> Sequence[Router]:
 
 
 def _entry(router: Router) -> Entry:
-    return Entry(router.id, router.site_id, router.name, router.driver, guest_networks(router.options))
+    names = tuple(str(router.options[option]) for option in NAMES if router.options.get(option))
+    return Entry(router.id, router.site_id, router.name, router.driver, guest_networks(router.options), names)

@@ -70,7 +70,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """A guest's device as the gateway sees it."""
+    """A guest's device as the gateway sees it.
+
+    `site_ref` is what the gateway's redirect carried beside that, by the gateway's own words, and `return_url`, where
+    the guest's browser should come back to. Both came through the guest's hands: check them before relying on them.
+    """
 
     mac: str | None = None
     ip: str | None = None
@@ -110,11 +114,14 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class Handoff:
-    """The guest's own browser has to post this form to the gateway to get in."""
+    """The guest's own browser has to send this form to the gateway to get in; `sessions` shows whether it has.
+
+    The promise stays open meanwhile. `fields` are shown to this guest alone, and never logged.
+    """
 
     action_url: str
-    method: str
-    fields: Mapping[str, str]
+    method: str  # GET or POST
+    fields: Mapping[str, str] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

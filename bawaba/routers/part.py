@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Hashable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import or_, select, update
@@ -32,6 +32,13 @@ TURN_S = 0.1
 POLLS_AT_ONCE = 64
 Poll = Callable[[Runtime, int], Awaitable[None]]
 OnBack = Callable[[Runtime, int], Awaitable[None]]
+
+
+class Delivered(NamedTuple):
+    """What a router did, and what followed from that."""
+
+    result: Any
+    events: list[Event]
 
 
 class Routers:
@@ -84,8 +91,8 @@ class Routers:
             future.cancel()
             raise RouterUnreachable(f"no answer to {verb} within {deadline_s:g} s", outcome_known=False) from error
 
-    def deliver(self, job: Promised, prepared: Any, wait_s: float) -> list[Event] | None:
-        """Deliver a fresh promise now and wait for it, `wait_s` at most; what followed from it, or None while it is
+    def deliver(self, job: Promised, prepared: Any, wait_s: float) -> Delivered | None:
+        """Deliver a fresh promise now and wait for it, `wait_s` at most; what came of it, or None while it is
         still under way. The caller's thread writes down what the router did; when it has left, the router loop does.
 
         At most half of the web threads wait at once; beyond that a request waits a moment for its turn to wait, and
@@ -101,7 +108,7 @@ class Routers:
                 self._waiting.release()
         if taken is None:
             return None
-        return self._write_down(*taken)
+        return Delivered(taken[1], self._write_down(*taken))
 
     def _write_down(self, job: Promised, result: Any) -> list[Event]:
         events = self.rt.transact(promises.followed, self.kinds[job.kind], job, result, self.rt.clock.now())

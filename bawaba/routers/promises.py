@@ -6,7 +6,8 @@ and what follows (a step, in the transaction that marks the job done). Folders a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+import json
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -16,20 +17,22 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.events import Event
 from bawaba.core.statement import Statement
-from bawaba.routers.driver import GatewayError
+from bawaba.routers.driver import GatewayError, Handoff
 from bawaba.routers.models import Router, RouterJob
 
+HANDED = "handed"  # in a job's payload: handed to the guest's browser
 EXPRESS_S = 8.0  # how long a fresh promise belongs to the request that made it (an admit takes 6 s at most)
 FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 60.0
 AT_ONCE = 64  # jobs of one router that are taken up together
 ERROR_MOST = 500
 PARTIAL_FAILURE = "partial_failure"  # the router failed, and no spare could do it
+HANDED_AGAIN_S = 600.0  # what the guest's browser has to finish is looked at when it comes back, and by each poll
 FAILED_AFTER = 5  # tries at something the router understood and refused; an unreachable router is tried for ever
 
 PROMISE = Statement(
     "INSERT INTO router_job (router_id, kind, ref, payload, state, attempts, next_try_at, created_at) "
-    "VALUES (:router_id, :kind, :ref, '{}', 'open', 0, :next_try_at, :now) RETURNING id",
+    "VALUES (:router_id, :kind, :ref, :payload, 'open', 0, :next_try_at, :now) RETURNING id",
     "id",
 )
 DONE = Statement(
@@ -79,11 +82,19 @@ class Kind:
 
 
 def promise(
-    db: Session, router_id: int, kind: str, ref: int | None, now: datetime, *, express: bool = False
+    db: Session,
+    router_id: int,
+    kind: str,
+    ref: int | None,
+    now: datetime,
+    *,
+    express: bool = False,
+    payload: Mapping[str, Any] | None = None,
 ) -> Promised:
     """Write down work for a router. `express`: the caller delivers it, so the outbox waits so long."""
     next_try_at = now + timedelta(seconds=EXPRESS_S) if express else now
-    row = PROMISE.first(db, router_id=router_id, kind=kind, ref=ref, next_try_at=next_try_at, now=now)
+    told = json.dumps(payload or {})
+    row = PROMISE.first(db, router_id=router_id, kind=kind, ref=ref, payload=told, next_try_at=next_try_at, now=now)
     return Promised(row.id, router_id, kind, ref)
 
 
@@ -94,6 +105,9 @@ def mark_done(db: Session, job_id: int, now: datetime) -> bool:
 
 def followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime) -> list[Event]:
     """Write down what a router did, and close the job, unless more of it is to be done."""
+    if isinstance(result, Handoff):
+        hand_over(db, job.id, now)
+        return []
     if kind.rest is None:
         return list(kind.followed(db, job, result, now)) if mark_done(db, job.id, now) else []
     row = db.get(RouterJob, job.id, with_for_update=True)  # who promises more of it waits for us, or we for them
@@ -116,6 +130,15 @@ def _refused(row: RouterJob, why: str, now: datetime) -> None:
     row.last_error, row.outcome_unknown = f"rejected: {why}"[:ERROR_MOST], False
     row.state = "failed" if row.attempts >= FAILED_AFTER else "open"
     row.next_try_at = now + timedelta(seconds=retry_wait_s(row.attempts, 0.5))
+
+
+def hand_over(db: Session, job_id: int, now: datetime) -> None:
+    """The guest's own browser has to finish a job: it stays open, and is tried again only if nobody comes back."""
+    job = db.get(RouterJob, job_id, with_for_update=True)
+    if job is not None and job.state == "open":
+        job.payload = {**job.payload, HANDED: True}
+        job.last_error, job.outcome_unknown = None, False
+        job.next_try_at = now + timedelta(seconds=HANDED_AGAIN_S)
 
 
 def mark_missed(db: Session, job_id: int, error: GatewayError, now: datetime, jitter: float) -> RouterJob | None:

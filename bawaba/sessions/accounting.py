@@ -208,6 +208,7 @@ def _found_online(db: Session, session: Any, reading: RouterSession, now: dateti
     card = claiming.BY_ID.first(db, id=session.voucher_id)
     admission.mark_online(db, card, session, session.router_id, reading, started)
     admission.end_others(db, session, now)
+    admission.close_handed(db, session.id, now)
     settled.began.append(session.id)
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
 from bawaba.routers.devices import MAC
-from bawaba.routers.driver import Client, Grant, Handoff, Limits, RouterSession, Unsupported
-from bawaba.routers.promises import Ask, Kind, Promised, promise
+from bawaba.routers.driver import Client, Grant, Handoff, Limits, RouterProtocolError, RouterSession, Unsupported
+from bawaba.routers.models import RouterJob
+from bawaba.routers.promises import EXPRESS_S, HANDED, Ask, Kind, Promised, promise
 from bawaba.sessions import queries, rules
 from bawaba.sessions.ending import LIVE, end_session
 from bawaba.sessions.events import SessionChanged
@@ -55,7 +59,11 @@ NEWER_OF_DEVICE = Statement(
     "SELECT 1 FROM guest_session "
     "WHERE site_id = :site_id AND client_mac = :mac AND ended_at IS NULL AND id > :id LIMIT 1"
 )
-OPEN_ADMIT = Statement("SELECT 1 FROM router_job WHERE kind = 'admit' AND ref = :ref AND state = 'open' LIMIT 1")
+OPEN_ADMIT = Statement(
+    "SELECT id, router_id, payload FROM router_job WHERE kind = 'admit' AND ref = :ref AND state = 'open' "
+    "ORDER BY id DESC LIMIT 1",
+    "id router_id payload",
+)
 LATER_ADMIT = Statement("SELECT 1 FROM router_job WHERE kind = 'admit' AND ref = :ref AND id > :id LIMIT 1")
 MOVE = Statement(  # the other router counts from zero
     "UPDATE guest_session SET router_id = :router_id, client_ip = :ip, state = 'opening', seen_up = 0, seen_down = 0, "
@@ -69,10 +77,11 @@ COUNT = Statement(
 
 @dataclass(frozen=True, slots=True)
 class AdmitWork:
-    """A device to let in, and what it may use."""
+    """A device to let in, and what it may use. `handed`: its browser was given the gateway's form before."""
 
     grant: Grant
     client: Client
+    handed: bool = False
 
 
 def key_of(session_id: int) -> str:
@@ -86,12 +95,14 @@ def session_id_of(key: str | None) -> int | None:
     return int(digits) if key and key.startswith(KEY) and digits.isdigit() else None
 
 
-def device_client(device: str, ip: str | None) -> Client:
+def device_client(device: str, ip: str | None, site_ref: Mapping[str, str] | None = None) -> Client:
     """A device in the drivers' words; one that is known by its address only has no MAC."""
-    return Client(device if MAC.fullmatch(device) else None, ip)
+    return Client(device if MAC.fullmatch(device) else None, ip, site_ref=site_ref or {})
 
 
-def work_for(session_id: int, rev: int, card: Any, left: rules.Left, client: Client) -> AdmitWork:
+def work_for(
+    session_id: int, rev: int, card: Any, left: rules.Left, client: Client, *, handed: bool = False
+) -> AdmitWork:
     """What a router is told: durations and bytes still allowed, never its own idea of the date."""
     limits = Limits(
         uptime_s=left.seconds,
@@ -101,7 +112,13 @@ def work_for(session_id: int, rev: int, card: Any, left: rules.Left, client: Cli
         rate_up_kbps=card.rate_up_kbps,
         rate_down_kbps=card.rate_down_kbps,
     )
-    return AdmitWork(Grant(key_of(session_id), rev, login=card.serial, limits=limits, plan=card.plan_name), client)
+    grant = Grant(key_of(session_id), rev, login=card.serial, limits=limits, plan=card.plan_name)
+    return AdmitWork(grant, client, handed)
+
+
+def payload_of(client: Client) -> dict[str, Any]:
+    """What a promise to admit remembers of the gateway's redirect, for when it is kept later."""
+    return {"site_ref": dict(client.site_ref)} if client.site_ref else {}
 
 
 def kick(db: Session, router_id: int, session_id: int, now: datetime, *, express: bool = False) -> Promised:
@@ -114,9 +131,42 @@ def move_session(db: Session, session_id: int, router_id: int, ip: str | None) -
     MOVE.run(db, id=session_id, router_id=router_id, ip=ip)
 
 
-def is_promised(db: Session, session_id: int) -> bool:
-    """Whether letting a session's device in is still to be done."""
-    return OPEN_ADMIT.first(db, ref=session_id) is not None
+@dataclass(frozen=True, slots=True)
+class OpenAdmit:
+    """A promise to let a session's device in that is still to be kept."""
+
+    job: Promised
+    handed: bool
+
+
+def open_admit(db: Session, session_id: int) -> OpenAdmit | None:
+    """The newest promise to let a session's device in that is not kept yet."""
+    row = OPEN_ADMIT.first(db, ref=session_id)
+    if row is None:
+        return None
+    payload = json.loads(row.payload) if isinstance(row.payload, str) else row.payload
+    return OpenAdmit(Promised(row.id, row.router_id, ADMIT, session_id), bool(payload.get(HANDED)))
+
+
+def is_handed(db: Session, session_id: int) -> bool:
+    """Whether the device's own browser has to finish letting it in."""
+    found = open_admit(db, session_id)
+    return found is not None and found.handed
+
+
+def ask_again(db: Session, job_id: int, client: Client, now: datetime) -> None:
+    """The guest is back with a newer redirect: the caller tries the promise again, and the outbox waits for that."""
+    job = db.get_one(RouterJob, job_id)
+    job.payload = {**job.payload, **payload_of(client)}
+    job.next_try_at = now + timedelta(seconds=EXPRESS_S)
+
+
+def close_handed(db: Session, session_id: int, now: datetime) -> None:
+    """The device is in: what was handed to its browser is done."""
+    wanted = select(RouterJob).where(RouterJob.kind == ADMIT, RouterJob.ref == session_id, RouterJob.state == "open")
+    for job in db.scalars(wanted):
+        if job.payload.get(HANDED):
+            job.state, job.done_at = "done", now
 
 
 def _is_outdated(db: Session, job: Promised) -> bool:
@@ -138,19 +188,29 @@ def prepare_admit(db: Session, job: Promised, now: datetime) -> AdmitWork | None
     left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
     if left.spent:
         return None
-    return work_for(session.id, session.rev, card, left, device_client(session.client_mac, session.client_ip))
+    kept = db.get(RouterJob, job.id)
+    payload = kept.payload if kept is not None else {}
+    client = device_client(session.client_mac, session.client_ip, payload.get("site_ref"))
+    return work_for(session.id, session.rev, card, left, client, handed=bool(payload.get(HANDED)))
 
 
-async def configure_client_access(ask: Ask, work: AdmitWork) -> RouterSession:
-    """Open access for a guest's device on its router."""
+async def configure_client_access(ask: Ask, work: AdmitWork) -> RouterSession | Handoff:
+    """Open access for a guest's device on its router, or say which form its own browser has to send there.
+
+    Where the form was given out before, the router is looked at first: the browser may have sent it.
+    """
+    if work.handed and (there := await _there(ask, work.grant.key)) is not None:
+        return there
     answer = await ask("admit", work.grant, work.client)
     if isinstance(answer, Handoff):
-        raise Unsupported("this router wants the guest's browser to sign in")
+        if urlsplit(answer.action_url).scheme not in ("http", "https") or answer.method not in ("GET", "POST"):
+            raise RouterProtocolError("the router's sign-in form is none that a browser may send")
+        return answer
     assert isinstance(answer, RouterSession)
     return answer
 
 
-async def let_in_again(ask: Ask, work: AdmitWork) -> RouterSession:
+async def let_in_again(ask: Ask, work: AdmitWork) -> RouterSession | Handoff:
     """After a try whose answer was lost: who is in already is not let in a second time."""
     return await _there(ask, work.grant.key) or await configure_client_access(ask, work)
 

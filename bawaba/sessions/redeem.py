@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
 from bawaba.routers import cards
-from bawaba.routers.driver import Client
+from bawaba.routers.driver import Client, Handoff
 from bawaba.routers.errors import RouterUnreachableNow
 from bawaba.routers.part import part
 from bawaba.routers.promises import EXPRESS_S, Promised, mark_done, promise
@@ -69,7 +70,7 @@ BEGIN = Statement(  # PostgreSQL: claim, sale, session and promise in one go
     "used_seconds, bytes_up, bytes_down, seen_up, seen_down, seen_epoch, rev, created_at) "
     "SELECT site_id, id, :router_id, :mac, :ip, 'opening', 0, 0, 0, 0, 0, 0, 1, :now FROM card RETURNING id), "
     "job AS (INSERT INTO router_job (router_id, kind, ref, payload, state, attempts, next_try_at, created_at) "
-    "SELECT :router_id, 'admit', id, '{}', 'open', 0, :next_try_at, :now FROM session RETURNING id) "
+    "SELECT :router_id, 'admit', id, CAST(:payload AS JSON), 'open', 0, :next_try_at, :now FROM session RETURNING id) "
     "SELECT session.id, job.id FROM session, job",
     "session_id job_id",
 )
@@ -83,21 +84,24 @@ LAST_CARD = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """Who asks, and where: the router's id and the device as it knows it (the address where it knows no MAC)."""
+    """Who asks, and where: the router's id and the device as it knows it (the address where it knows no MAC).
+    `site_ref` is what the gateway's redirect carried beside that (`driver.Client`)."""
 
     router_id: int
     mac: str
     ip: str | None
+    site_ref: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def client(self) -> Client:
         """The device in the drivers' words."""
-        return device_client(self.mac, self.ip)
+        return device_client(self.mac, self.ip, self.site_ref)
 
 
 @dataclass(frozen=True, slots=True)
 class Redemption:
-    """What a guest got. `start_time` and `end_time` are None while the router has not confirmed."""
+    """What a guest got. `start_time` and `end_time` are None while the router has not confirmed; `handoff` is what the
+    guest's own browser has to send to the router for that."""
 
     session_id: int
     voucher_id: int
@@ -108,6 +112,7 @@ class Redemption:
     end_time: datetime | None = None
     remaining_seconds: int | None = None
     remaining_bytes: int | None = None
+    handoff: Handoff | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +149,13 @@ def redeem(rt: Runtime, code: str, guest: Guest, *, move: bool = False) -> Redem
 def resume(rt: Runtime, guest: Guest, *, move: bool = False) -> Redemption:
     """Go on with the card that this device last used here, without typing it again. Raises `NothingToResume`."""
     return _carry_out(rt, guest, rt.transact(_resume, guest, move, rt.clock.now()))
+
+
+def look_again(rt: Runtime, guest: Guest) -> Redemption | None:
+    """See whether the router has let in a device whose own browser was to sign in there; None when it waits for no such
+    thing. Else the redemption is online now, or says again which form to send."""
+    outcome = rt.transact(_look_again, guest, rt.clock.now())
+    return None if outcome is None else _carry_out(rt, guest, outcome)
 
 
 def answer_router(rt: Runtime, guest: Guest, code: str | None) -> Answer:
@@ -192,7 +204,12 @@ def _carry_out(rt: Runtime, guest: Guest, outcome: _Outcome) -> Redemption:
     redemption = _made_known(rt, outcome)
     if outcome.job is None:
         return redemption
-    for event in part(rt).deliver(outcome.job, outcome.work, GUEST_WAIT_S) or ():
+    delivered = part(rt).deliver(outcome.job, outcome.work, GUEST_WAIT_S)
+    if delivered is None:
+        return redemption
+    if isinstance(delivered.result, Handoff):
+        return replace(redemption, handoff=delivered.result)
+    for event in delivered.events:
         if isinstance(event, SessionChanged) and event.session["id"] == redemption.session_id:
             return _as_confirmed(redemption, event.session, rt.clock.now())
     return redemption
@@ -231,6 +248,19 @@ def _resume(db: Session, guest: Guest, move: bool, now: datetime) -> _Outcome:
     if last is None:
         return _Outcome(refusal=NothingToResume())
     return _use(db, claiming.BY_ID.first(db, id=last.voucher_id), place, guest, move, now)
+
+
+def _look_again(db: Session, guest: Guest, now: datetime) -> _Outcome | None:
+    place = _place(db, guest)
+    since = now - timedelta(days=RESUME_DAYS)
+    last = LAST_CARD.first(db, site_id=place.site_id, mac=guest.mac, since=since)
+    live = LIVE.all(db, voucher_id=last.voucher_id) if last is not None else []
+    mine = next((session for session in live if session.client_mac == guest.mac), None)
+    if mine is None or not admission.is_handed(db, mine.id):
+        return None
+    card = claiming.BY_ID.first(db, id=last.voucher_id)
+    left = rules.left_on(card, end_as_used(card, now), live, now)
+    return None if left.spent else _go_on(db, card, mine, left, guest, place, now)
 
 
 def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: datetime) -> _Outcome:
@@ -310,7 +340,8 @@ def _write_beginning(db: Session, card: Any, guest: Guest, new_device: bool, now
     if not db.info["sqlite"]:
         row = BEGIN.first(
             db, voucher_id=card.id, new_devices=int(new_device), router_id=guest.router_id, mac=guest.mac, ip=guest.ip,
-            now=now, next_try_at=now + timedelta(seconds=EXPRESS_S),
+            payload=json.dumps(admission.payload_of(guest.client)), now=now,
+            next_try_at=now + timedelta(seconds=EXPRESS_S),
         )  # fmt: skip
         return row.session_id, Promised(row.job_id, guest.router_id, admission.ADMIT, row.session_id)
     if claiming.claim(db, card, new_device, now):
@@ -318,26 +349,34 @@ def _write_beginning(db: Session, card: Any, guest: Guest, new_device: bool, now
     session = START.first(
         db, site_id=card.site_id, voucher_id=card.id, router_id=guest.router_id, mac=guest.mac, ip=guest.ip, now=now
     )
-    return session.id, promise(db, guest.router_id, admission.ADMIT, session.id, now, express=True)
+    payload = admission.payload_of(guest.client)
+    return session.id, promise(db, guest.router_id, admission.ADMIT, session.id, now, express=True, payload=payload)
 
 
 def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, place: Any, now: datetime) -> _Outcome:
     """The same device again: the same session goes on, nothing is charged. At another router it moves there, unless
-    that one is down and the session is on its spare. Where nobody is at work any more on letting it in, work is
-    promised again."""
+    that one is down and the session is on its spare. What was handed to its browser is looked at again; where nobody is
+    at work any more on letting it in, work is promised again."""
     waiting = Redemption(mine.id, card.id, card.serial, True, "opening", remaining_bytes=left_bytes(left))
     stays = mine.router_id == guest.router_id or _is_away(place, now)
     if stays and mine.state == "online":
         start, end = mine.start_time, mine.end_time
         going_on = replace(waiting, status="online", start_time=start, end_time=end, remaining_seconds=left.seconds)
         return _Outcome(going_on)
-    if stays and admission.is_promised(db, mine.id):
+    promised = admission.open_admit(db, mine.id) if stays else None
+    if promised is not None and not promised.handed:
         return _Outcome(waiting)
+    if promised is not None:
+        admission.ask_again(db, promised.job.id, guest.client, now)
+        work = admission.work_for(mine.id, 2, card, left, guest.client, handed=True)
+        return _Outcome(waiting, job=promised.job, work=work)
     if not stays:
         cards.let_go(db, card.id, mine.router_id, now)
         kick(db, mine.router_id, mine.id, now)
         admission.move_session(db, mine.id, guest.router_id, guest.ip)
-    job = promise(db, mine.router_id if stays else guest.router_id, admission.ADMIT, mine.id, now, express=True)
+    router_id = mine.router_id if stays else guest.router_id
+    payload = admission.payload_of(guest.client)
+    job = promise(db, router_id, admission.ADMIT, mine.id, now, express=True, payload=payload)
     return _Outcome(waiting, job=job, work=admission.work_for(mine.id, 2, card, left, guest.client))
 
 

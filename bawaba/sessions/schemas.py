@@ -17,6 +17,7 @@ class RedeemIn(BaseModel):
 
     code: str = Field(min_length=1, max_length=200)
     router: str | None = Field(None, max_length=80)
+    at: str | None = Field(None, max_length=200)  # what the gateway calls itself
     client_mac: str | None = Field(None, max_length=32)
     client_ip: str | None = Field(None, max_length=45)
     token: str | None = Field(None, max_length=512)

@@ -90,7 +90,9 @@ class _Reader(HTMLParser):
         elif tag == "a":
             self._link = values["href"]
         elif tag == "form":
-            assert values["method"] == "post"
+            assert values["method"] == "post" or values["action"].startswith("http"), (
+                "a code would stand in the address"
+            )
             self.page.forms.append(Form(values["action"]))
         elif tag == "input":
             self.page.forms[-1].fields[values["name"]] = values.get("value", "")

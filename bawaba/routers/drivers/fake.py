@@ -23,6 +23,7 @@ from bawaba.routers.driver import (
     Client,
     Connection,
     Grant,
+    Handoff,
     Health,
     Info,
     Limits,
@@ -138,6 +139,7 @@ class Box:
         self._by_device: dict[str, set[int]] = {}
         self._looked_at = -math.inf
         self.seen: dict[str, str] = {}
+        self.handed: dict[str, tuple[Grant, str, Client]] = {}
         self.trusted: set[str] = set()
         self.blocked: set[str] = set()
         self.fail = ""
@@ -204,6 +206,21 @@ class Box:
             session.card = card
             session.ends_at = self._end(card.grant.limits, card.used_s)
             return True
+
+    def hand_over(self, grant: Grant, owner: str, client: Client) -> str:
+        """Wait for the device's own browser; the answer is the word by which it will be known."""
+        word = f"{self.router_id:x}-{zlib.crc32(grant.key.encode()):08x}"
+        self.handed[word] = grant, owner, client
+        return word
+
+    def browser_came(self, word: str) -> bool:
+        """A browser sends the form that it was given: its device is in."""
+        with self.lock:
+            self.look(False)
+            handed = self.handed.pop(word, None)
+            if handed is not None:
+                self.admit(*handed)
+            return handed is not None
 
     def of(self, device: str) -> list[Online]:
         """The device's sessions, the one that is on first."""
@@ -360,6 +377,15 @@ class Options(RouterOptions):
     )
     fail_verbs: Words = Field((), title="Fails at", description="Which questions fail, like admit or kick; empty: all.")
     delay_s: float | None = Field(None, title="Answers after (seconds)", ge=0, le=600)
+    browser_login: str = Field(
+        "",
+        title="Sign-in address",
+        description="Where the guest's own browser has to sign in, as some gateways want it; empty: it need not.",
+        max_length=200,
+    )
+    browser_method: Literal["POST", "GET"] = Field(
+        "POST", title="Sign-in form is sent as", json_schema_extra=in_words({"POST": "A form", "GET": "An address"})
+    )
 
 
 class Driver(RouterDriver):
@@ -394,8 +420,12 @@ class Driver(RouterDriver):
     async def drop(self, keys: Sequence[str]) -> list[Result]:
         return await self._do("drop", lambda box: [Result(key, ok=True, changed=box.drop(key)) for key in keys])
 
-    async def admit(self, grant: Grant, client: Client) -> RouterSession:
+    async def admit(self, grant: Grant, client: Client) -> RouterSession | Handoff:
         check(grant)
+        if self._options.browser_login:
+            word = await self._do("admit", lambda box: box.hand_over(grant, self.connection.install, client))
+            fields = {"word": word, "back": client.site_ref.get("return_url", "")}
+            return Handoff(self._options.browser_login, self._options.browser_method, fields)
         return await self._do("admit", lambda box: self._shown(box, box.admit(grant, self.connection.install, client)))
 
     async def kick(self, session: RouterSession | Client) -> RouterSession | None:
