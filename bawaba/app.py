@@ -26,6 +26,8 @@ from bawaba.routers import api as routers_api
 from bawaba.routers import error_list_api, error_list_web
 from bawaba.routers import web as routers_pages
 from bawaba.routers.setup import web as router_setup_pages
+from bawaba.sales import api as sales_api
+from bawaba.sales import web as sales_pages
 from bawaba.sessions import api as sessions_api
 from bawaba.sessions import card_page
 from bawaba.sessions import web as sessions_pages
@@ -49,6 +51,7 @@ BLUEPRINTS = [
     routers_api.bp,
     error_list_api.bp,
     vouchers_api.bp,
+    sales_api.bp,
     sessions_api.bp,
     monitoring_pages.bp,
     people_pages.bp,
@@ -58,6 +61,7 @@ BLUEPRINTS = [
     error_list_web.bp,
     router_setup_pages.bp,
     vouchers_pages.bp,
+    sales_pages.bp,
     batch_page.bp,
     card_page.bp,
     sessions_pages.bp,

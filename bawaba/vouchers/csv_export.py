@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
@@ -41,17 +41,22 @@ class _LastLine:
 
 
 def lines(cards: Iterable[CsvCard]) -> Iterator[bytes]:
-    """Yield the file line by line, the header first. Times are UTC in ISO 8601.
+    """The file line by line, the header first. Times are UTC in ISO 8601.
 
     Codes come in as they are printed (0123-4567-8901): of bare digits a spreadsheet makes a number, and the leading
     zeros are gone; the portal takes them with their dashes.
     """
+    return table(HEADER, ([getattr(card, name) for name in HEADER] for card in cards))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[bytes]:
+    """Yield any table line by line as such a file."""
     last = _LastLine()
     writer = csv.writer(last, dialect="excel", lineterminator="\r\n")
-    writer.writerow(HEADER)
+    writer.writerow(header)
     yield BOM + last.text.encode()
-    for card in cards:
-        writer.writerow([_cell(getattr(card, name)) for name in HEADER])
+    for row in rows:
+        writer.writerow([_cell(value) for value in row])
         yield last.text.encode()
 
 

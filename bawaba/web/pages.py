@@ -42,8 +42,9 @@ DASHBOARD = Link("/dashboard", "home", "Dashboard", "sessions:read", "Home")
 CARDS = Link("/cards", "card", "Cards", "vouchers:read")
 MAKE = Link("/cards/new", "make", "Make cards", "vouchers:create", "Make")
 SESSIONS = Link("/sessions", "online", "Sessions", "sessions:read")
+SALES = Link("/sales", "sales", "Sales", "reports:read")
 MENU: Sequence[tuple[str, Sequence[Link]]] = (
-    ("", (DASHBOARD, MAKE, CARDS, Link("/batches", "batch", "Batches", "vouchers:read"), SESSIONS)),
+    ("", (DASHBOARD, MAKE, CARDS, Link("/batches", "batch", "Batches", "vouchers:read"), SESSIONS, SALES)),
     (
         "Network",
         (

@@ -169,6 +169,12 @@ def test_a_batch_is_printed_from_its_page_and_the_journal_has_it(window: Window,
     window.page.fill("#quantity", "40")
     window.page.click("#make button.primary")
     window.page.click("form[action$='print'] .choice:nth-child(2)")
+    window.page.fill("#from_serial", "B001-0041")
+    with window.page.expect_popup() as opened:
+        window.page.click("form[action$='print'] button.primary")
+    expect(opened.value.locator("#from_serial-fault")).to_be_visible()  # in words, and what was typed is kept
+    assert opened.value.input_value("#from_serial") == "B001-0041"
+    opened.value.close()
     window.page.fill("#from_serial", "B001-0003")
 
     with window.page.expect_popup() as opened:
@@ -255,6 +261,7 @@ def out_of_order(shop: Product) -> None:
 
 
 PAGES = """
+/sales /sales?by=plan /sales?by=batch /batches/1/disable
 /dashboard /cards/new /batches /batches/1 /cards /cards?q=NONE /cards/150 /cards/225 /cards/150/disable /sessions
 /sessions?ended=true /sessions/1/end /routers /routers/1 /routers/2 /routers/new
 /routers/new?driver=linux /routers/1/edit /jobs /jobs?state=done

@@ -14,6 +14,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.plans.models import Plan
 from bawaba.routers import told
 from bawaba.routers.models import Router
+from bawaba.sales.models import Sale
 from bawaba.sites.models import Site
 from bawaba.vouchers import making
 from bawaba.vouchers.models import Batch, Voucher
@@ -21,7 +22,7 @@ from tests.cast import Cast, person
 from tests.pages.browser import Browser, form_fields, words
 from tests.staff import PASSWORD
 
-EVERYBODYS = ("/dashboard", "/batches", "/cards", "/sessions", "/routers", "/jobs", "/plans", "/account")
+EVERYBODYS = ("/dashboard", "/sales", "/batches", "/cards", "/sessions", "/routers", "/jobs", "/plans", "/account")
 OPERATORS = ("/cards/new",)
 ADMINS = ("/devices", "/people", "/people/new", "/site", "/site/new", "/plans/new", "/routers/new")
 
@@ -524,3 +525,21 @@ def test_a_personal_key_is_shown_once_and_can_be_ended(hana: Browser, app: Flask
     key_id = re.findall(r"/account/keys/(\d+)/revoke", hana.get("/account").text)[0]
     hana.submit(f"/account/keys/{key_id}/revoke")
     assert app.test_client().get("/api/me", headers=me).status_code == 401
+
+
+# Sales
+
+
+def test_sales_are_shown_for_the_days_and_by_what_the_address_says(vera: Browser, cast: Cast):
+    card = cast.make_voucher()
+    version = cast.row(Voucher, card.id).plan_version_id
+    facts = {"voucher_id": card.id, "site_id": cast.site.id, "plan_version_id": version, "sold_at": cast.now}
+    cast._add(Sale(**facts, price_minor=12_500, currency="YER"))
+
+    assert "12,500 YER 1 card" in vera.read("/sales") and "10 Jan 2026" in vera.read("/sales")
+    assert "3 hours 1 12,500 YER" in vera.read("/sales?by=plan")
+    assert "Cards made alone 1 12,500 YER" in vera.read("/sales?by=batch")
+    assert "No sale in these days" in vera.read("/sales?from=2025-01-01&to=2025-01-05")
+    answer = vera.get("/sales?from=2026-01-09&to=2026-01-01")
+    assert answer.status_code == 422 and "Comes before the first day." in words(answer.text)
+    assert form_fields(answer.text)["from"] == "2026-01-09"
