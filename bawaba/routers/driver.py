@@ -9,7 +9,7 @@ with colons.
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
@@ -144,13 +144,35 @@ class Health:
     memory_percent: float | None = None
     sessions: int | None = None
     boot: int = 0  # grows with every start of the gateway; equal means that it ran on
+    sessions_most: int | None = None  # the gateway's own ceiling, by its licence
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something changed at the gateway. `session` is whose, where that is known; `gone` when it is over."""
+
+    session: RouterSession | None = None
+    gone: bool = False
+
+
+class Note(str):
+    """A sentence about a gateway for its owner: English as it is, and as template and values for other languages. A
+    driver names its templates in `notes`."""
+
+    template: str
+    values: Mapping[str, Any]
+
+    def __new__(cls, template: str, **values: Any) -> Note:
+        note = super().__new__(cls, template % values if values else template)
+        note.template, note.values = template, values
+        return note
 
 
 class GatewayError(Exception):
     """Something went wrong between us and a gateway. `outcome_known` is False when a write may have happened."""
 
     code: ClassVar[str] = "gateway_error"
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(self, message: str, *, outcome_known: bool = True) -> None:
         super().__init__(message)
@@ -184,14 +206,18 @@ class Reason(enum.StrEnum):
     OTHER = "other"
 
 
+PASSING = frozenset({Reason.UNKNOWN_CLIENT, Reason.BUSY, Reason.SESSIONS_FULL})  # it may be otherwise in a while
+
+
 class RouterRejected(GatewayError):
-    """Understood, and refused."""
+    """Understood, and refused. Tried again where the reason may pass by itself."""
 
     code = "rejected"
 
     def __init__(self, message: str, reason: Reason = Reason.OTHER) -> None:
         super().__init__(message)
         self.reason = reason
+        self.retryable = reason in PASSING
 
 
 class RouterProtocolError(GatewayError):
@@ -239,6 +265,7 @@ class RouterDriver:
     needs: ClassVar[Needs] = Needs()
     Options: ClassVar[type[RouterOptions]] = RouterOptions
     at_once: ClassVar[int] = 8  # calls that may be under way on the connection together; 1 where it takes one at a time
+    notes: ClassVar[tuple[str, ...]] = ()  # the templates of its `Note`s
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -282,6 +309,10 @@ class RouterDriver:
     async def set_devices(self, trusted: Sequence[str], blocked: Sequence[str]) -> None:
         """Make these MACs the trusted (online without a card) and the blocked ones; the whole list each time."""
         raise Unsupported(f"{self.vendor} cannot keep device lists")
+
+    def events(self) -> AsyncIterator[Notice]:
+        """A notice whenever something changes, until the caller stops or the connection ends (a `GatewayError`)."""
+        raise Unsupported(f"{self.vendor} does not tell what happens")
 
     async def close(self) -> None:
         """Let go of the connection."""

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.errors import Problem
 from bawaba.routers import devices, queries, router_form, service
-from bawaba.routers.driver import GatewayError
+from bawaba.routers.driver import GatewayError, Note
 from bawaba.routers.links import driver_class, known_drivers
 from bawaba.routers.models import Router
 from bawaba.routers.reconcile import reconcile_now
@@ -53,6 +53,12 @@ pages.say(
 def make_name(driver: str) -> str:
     """A make of router in words; one without words by its driver's name."""
     return _(MAKES.get(driver, driver))
+
+
+@bp.app_template_global()
+def in_words(note: str) -> str:
+    """A gateway's note in the reader's language, where its make has it as a template."""
+    return _(note.template, **note.values) if isinstance(note, Note) else note
 
 
 @bp.app_template_global()

@@ -40,6 +40,7 @@ def of_makes() -> Iterator[str]:
     for make in known_drivers():
         driver = driver_class(make)
         yield from driver.needs.sentences()
+        yield from driver.notes
         for option in options_of(driver.Options):
             yield from option.sentences()
 

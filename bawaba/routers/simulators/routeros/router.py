@@ -159,6 +159,9 @@ class Router:
         with self.lock:
             self.hotspot.look()
             self.hotspot.reboot(saved=saved)
+            lists = self.table("/ip/firewall/address-list")
+            for row in [row for row in lists.rows() if "timeout" in row.values]:  # never saved
+                lists.discard(row)
             self.powered = False
         self._tell_power(False)
 

@@ -1,0 +1,239 @@
+"""Who is online, how the router is, and who has an address."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+from bawaba.routers.driver import (
+    Client,
+    GatewayError,
+    Health,
+    Notice,
+    Owned,
+    RouterSession,
+)
+from bawaba.routers.drivers.routeros import boot, words
+from bawaba.routers.drivers.routeros.box import (
+    ACTIVE,
+    ACTIVE_NAMES,
+    HOST,
+    USER,
+    USER_NAMES,
+    Box,
+    understood,
+)
+from bawaba.routers.drivers.routeros.client import LIST_S, Reply, Row, raised, reading
+
+STRANGERS_ASKED = 500
+
+
+async def sessions(box: Box) -> list[RouterSession]:
+    """Everybody who is online, and our sessions that ended by themselves, with their last counters.
+
+    A device that the router has logged out because it does not answer, and that is still away, is told as it was: its
+    right goes on. Once the device is back, its session is told as ended, so that it is let in again.
+    """
+    session_mark = words.mark(box.install, "session")
+    active, users = await box.api.read(
+        _of_server(box, reading(ACTIVE, ACTIVE_NAMES)),
+        reading(USER, USER_NAMES, f"?email={session_mark}"),
+        deadline_s=LIST_S,
+    )
+    with understood():
+        by_user: dict[str, list[Row]] = {}
+        for row in active:
+            by_user.setdefault(row.get("user", ""), []).append(row)
+        found = [one for row in users if (one := _held(box, row, by_user.pop(row["name"], []))) is not None]
+    found = await _judged(box, found)
+    box.told = {s.key: (s.epoch, s.up, s.down) for s in found if s.key is not None}
+    box.counting.forget({row.get(".id", "") for row in active})
+    others = [row for rows in by_user.values() for row in rows]
+    await _know(box, [name for name in by_user if name not in box.strangers and name not in box.card_keys])
+    with understood():
+        return found + [_other(box, row) for row in others]
+
+
+def _of_server(box: Box, question: tuple[str, ...]) -> tuple[str, ...]:
+    return (*question, f"?server={box.options.server}") if box.options.server else question
+
+
+def _held(box: Box, user: Row, online: Sequence[Row]) -> RouterSession | None:
+    """The session that a user row is there for; None where the row is not ours."""
+    tag = box.tag_of(user)
+    return None if tag is None else session_of(box, tag, user, online)
+
+
+def session_of(box: Box, tag: words.Tag, user: Row | None, online: Sequence[Row]) -> RouterSession:
+    """One of our sessions, from its user's row and what of it is on."""
+    used = box.counting.used(user, online)
+    row = online[0] if online else user or {}
+    here = words.seconds(row.get("uptime", ""))
+    raw: dict[str, str] = {}
+    if not online and user is not None:
+        raw["ended"] = words.ended_by(words.limits_left(user, used)) or "away"
+        if raw["ended"] == "away" and words.is_true(user.get("disabled")):
+            raw["ended"] = "closed"
+    return RouterSession(
+        id=tag.key,
+        key=tag.key,
+        login=None,
+        client=Client(words.mac(row.get("mac-address")), row.get("address")),
+        started=box.clock.now() - timedelta(seconds=here) if online else None,
+        uptime_s=here if online else used.seconds,
+        up=used.up,
+        down=used.down,
+        epoch=tag.epoch,
+        raw=raw,
+    )
+
+
+async def _judged(box: Box, found: list[RouterSession]) -> list[RouterSession]:
+    """Tell devices that are away from those that are back or whose sessions a restart has ended."""
+    if not any(session.raw.get("ended") == "away" for session in found):
+        return found
+    hosts, resource, marks = await box.api.ask_all([reading(HOST, "mac-address"), boot.UPTIME, boot.QUESTION])
+    with understood():
+        here = {words.mac(row.get("mac-address")) for row in raised(hosts).rows}
+        uptime = raised(resource).rows[0].get("uptime", "")
+    booted = await boot.boot_of(box, uptime, marks)
+    return [_away_or_not(session, here, booted) for session in found]
+
+
+def _away_or_not(session: RouterSession, here: set[str | None], booted: int) -> RouterSession:
+    if session.raw.get("ended") != "away":
+        return session
+    ended = "reboot" if session.epoch < booted else "logged out" if session.client.mac in here else ""
+    raw = {"ended": ended} if ended else {"away": "true"}
+    return RouterSession(
+        session.id, session.key, None, session.client, None, session.uptime_s, session.up, session.down,
+        session.epoch, raw,
+    )  # fmt: skip
+
+
+async def _know(box: Box, names: Sequence[str]) -> None:
+    """Look up whose these users are."""
+    prefixed = [name for name in names if name.startswith("bw.")]  # a session of another installation, or a lost one
+    box.strangers.update(name for name in prefixed if words.key_of_user(box.install, name) is None)
+    asked = [name for name in names if name not in prefixed][:STRANGERS_ASKED]
+    if not asked:
+        return
+    found = await box.api.read(*(reading(USER, "name,comment", f"?name={name}") for name in asked), deadline_s=LIST_S)
+    for name, rows in zip(asked, found, strict=True):
+        tag = next((tag for row in rows if (tag := box.tag_of(row)) is not None), None)
+        if tag is None:
+            box.strangers.add(name)
+        else:
+            box.card_keys[name] = tag
+
+
+def _other(box: Box, row: Row) -> RouterSession:
+    """A session by a card that lies on the router, or of a stranger. What a card has used is in `owned`: counters here
+    are those of this log-in."""
+    name = row.get("user", "")
+    tag, lost = box.card_keys.get(name), words.key_of_user(box.install, name)
+    here = words.seconds(row.get("uptime", ""))
+    return RouterSession(
+        id=row[".id"],
+        key=tag.key if tag is not None else lost,
+        login=name or None,
+        client=Client(words.mac(row.get("mac-address")), row.get("address")),
+        started=box.clock.now() - timedelta(seconds=here),
+        uptime_s=here,
+        up=words.number(row.get("bytes-in")),
+        down=words.number(row.get("bytes-out")),
+        epoch=tag.epoch if tag is not None else 0,
+    )
+
+
+async def owned(box: Box) -> list[Owned]:
+    """Every user of ours, cards and sessions alike, with what is left of its limits."""
+    active, users = await box.api.read(
+        reading(ACTIVE, ACTIVE_NAMES), reading(USER, USER_NAMES), deadline_s=LIST_S
+    )  # fmt: skip
+    by_user: dict[str, list[Row]] = {}
+    for row in active:
+        by_user.setdefault(row.get("user", ""), []).append(row)
+    with understood():
+        rows = [(row, tag) for row in users if (tag := box.tag_of(row)) is not None]
+        return [_owned(box, row, tag, by_user.get(row["name"], [])) for row, tag in rows]
+
+
+def _owned(box: Box, row: Row, tag: words.Tag, online: Sequence[Row]) -> Owned:
+    used = box.counting.used(row, online)
+    return Owned(
+        key=tag.key,
+        rev=tag.rev,
+        native_id=row[".id"],
+        enabled=not words.is_true(row.get("disabled")),
+        limits=words.limits_left(row, used),
+        up=used.up,
+        down=used.down,
+    )
+
+
+async def health(box: Box) -> Health:
+    """How the router is."""
+    names = "uptime,cpu-load,free-memory,total-memory"
+    resource, active, marks = await box.api.ask_all(
+        [reading(boot.RESOURCE, names), _of_server(box, reading(ACTIVE, ".id")), boot.QUESTION]
+    )
+    with understood():
+        row = raised(resource).rows[0]
+        uptime = words.seconds(row["uptime"])
+        total, free = words.number(row.get("total-memory")), words.number(row.get("free-memory"))
+        load = words.number(row.get("cpu-load"))
+    return Health(
+        uptime_s=uptime,
+        cpu_percent=float(load),
+        memory_percent=round(100 - 100 * free / total, 1) if total else None,
+        sessions=len(raised(active).rows),
+        sessions_most=await _ceiling(box),
+        boot=await boot.boot_of(box, row["uptime"], marks),
+    )
+
+
+async def _ceiling(box: Box) -> int | None:
+    """How many sessions the licence allows, asked once a connection."""
+    if not box.licence_seen:
+        (answer,) = await box.api.ask_all([reading("/system/license", "nlevel")])
+        with understood():
+            box.sessions_most = words.ceiling(answer.rows) if isinstance(answer, Reply) else None
+        box.licence_seen = True
+    return box.sessions_most
+
+
+async def locate(box: Box, ip: str | None, mac: str | None) -> Client | None:
+    """Who has an address: by the hotspot's own list first, then by the leases, then by ARP."""
+    lease, arp = "/ip/dhcp-server/lease", "/ip/arp"
+    wanted = f"?mac-address={mac.upper()}" if mac else f"?address={ip}"
+    answers = await box.api.ask_all(
+        [
+            reading(HOST, "mac-address,address", wanted),
+            reading(lease, "mac-address,address,status", wanted),
+            reading(arp, "mac-address,address", wanted),
+        ]
+    )
+    if all(isinstance(answer, GatewayError) for answer in answers):
+        assert isinstance(answers[0], GatewayError)
+        raise answers[0]
+    for answer in answers:
+        for row in answer.rows if isinstance(answer, Reply) else ():
+            if row.get("mac-address") and row.get("status", "bound") == "bound":
+                return Client(words.mac(row["mac-address"]), row.get("address"))
+    return None
+
+
+async def events(box: Box) -> AsyncIterator[Notice]:
+    """A notice whenever somebody goes on or off line."""
+    known: dict[str, RouterSession] = {}
+    async for row in box.api.listen(ACTIVE, ".id,user,address,mac-address,.dead"):
+        number = row.get(".id", "")
+        if words.is_true(row.get(".dead")):
+            yield Notice(known.pop(number, None), gone=True)
+        elif "user" in row:
+            session = _other(box, {**row, ".id": number})
+            before = known.get(number)
+            known[number] = session
+            if before is None or (before.login, before.client) != (session.login, session.client):
+                yield Notice(session)
