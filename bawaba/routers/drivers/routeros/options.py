@@ -19,7 +19,7 @@ class Options(RouterOptions):
     tls: bool = Field(True, title="Use TLS", description="Its service api-ssl. Without it the password goes in clear.")
     certificate: str | None = Field(
         None,
-        title="Certificate",
+        title="Certificate fingerprint",
         description="The SHA-256 fingerprint of its certificate. The first test shows it.",
         pattern=SHA256,
     )
