@@ -25,7 +25,7 @@ from bawaba.vouchers import codes, making, queries, rules
 from bawaba.vouchers.models import Batch, Voucher
 from bawaba.vouchers.schemas import BulkIn, VoucherIn
 from bawaba.web import pages
-from bawaba.web.forms import Form, amount, plain_number, typed
+from bawaba.web.forms import Form, amount, amount_of, plain_number, typed
 from bawaba.web.guard import actor, requires, runtime
 from bawaba.web.input import as_number, parse, whole_number
 from bawaba.web.language import translate as _
@@ -156,7 +156,8 @@ def _plans() -> Sequence[PlanNow]:
 
 
 def _form(plans: Sequence[PlanNow], form: Form, status: int = 200) -> Response:
-    facts = _odds({"plan_id": form.value("plan_id"), "quantity": form.value("quantity")}) if plans else {}
+    filled_in = {name: form.value(name) for name in ("plan_id", "quantity", "code_style", "price_minor")}
+    facts = _odds(filled_in) if plans else {}
     return pages.show(
         "vouchers/make.html",
         None,
@@ -186,7 +187,7 @@ def _odds(asked: Any) -> dict[str, Any]:
         return {
             "odds": facts,
             "site": site,
-            "total_minor": count * version.price_minor,
+            "total_minor": count * _price_typed(asked, site, version),
             "count": count,
             "version": version,
         }
@@ -195,6 +196,15 @@ def _odds(asked: Any) -> dict[str, Any]:
         return runtime().read(read)
     except Problem:
         return {}
+
+
+def _price_typed(asked: Any, site: Site, version: PlanVersion) -> int:
+    """Another price, as far as it is typed already; else the plan's."""
+    try:
+        typed_minor = amount_of("price_minor", str(asked.get("price_minor") or ""), 10**site.currency_decimals)
+    except Invalid:
+        return version.price_minor
+    return version.price_minor if typed_minor is None else typed_minor
 
 
 def _asked_plan() -> tuple[Plan, Site]:

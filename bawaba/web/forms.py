@@ -112,7 +112,12 @@ def amount(name: str, per_unit: Decimal | int = 1, *, optional: bool = True) -> 
 
     Any script's digits, a comma or a point. None for an empty field, where that may be.
     """
-    text = plain_number(request.form.get(name, ""))
+    return amount_of(name, request.form.get(name, ""), per_unit, optional=optional)
+
+
+def amount_of(name: str, typed_text: str, per_unit: Decimal | int = 1, *, optional: bool = True) -> int | None:
+    """The same of a text that was typed in the field `name`."""
+    text = plain_number(typed_text)
     if not text and optional:
         return None
     try:

@@ -263,6 +263,8 @@ def test_the_odds_follow_the_form(hana: Browser, cast: Cast):
     )
 
     assert "5,000" in shown and "1,000,000 YER" in shown and "Hard to guess" in shown
+    for typed, worth in (("١٥٠", "3,000 YER"), ("0", "0 YER"), ("cheap", "4,000 YER")):
+        assert worth in words(hana.get(f"/cards/odds?plan_id={plan_id}&quantity=20&price_minor={typed}").text)
 
 
 def test_a_viewer_reads_no_code_and_gets_no_picture_of_one(vera: Browser, omar: Browser, cast: Cast):
