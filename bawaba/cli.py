@@ -235,6 +235,43 @@ def router_setup_script(router_id: int, undo: bool, tunnel: bool, **wanted: Any)
         click.echo(made.undo if undo else made.tunnel if tunnel else made.setup)
 
 
+@main.group()
+def radius() -> None:
+    """Gateways that ask by RADIUS, with FreeRADIUS in front."""
+
+
+@radius.command("config")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="FreeRADIUS's folder, to write it there.")
+@click.option("--check", is_flag=True, help="Let FreeRADIUS read what is in the folder (freeradius -XC).")
+@click.option("--undo", is_flag=True, help="Put back what was in the folder before.")
+@click.option("--listen", default="0.0.0.0", show_default=True, help="The address where the NASes reach FreeRADIUS.")
+@click.option("--auth-port", type=click.IntRange(1, 65535), default=1812, show_default=True)
+@click.option("--acct-port", type=click.IntRange(1, 65535), default=1813, show_default=True)
+@click.option("--log-folder", default="/var/log/freeradius", show_default=True)
+def radius_config(out: Path | None, check: bool, undo: bool, **options: Any) -> None:
+    """Write FreeRADIUS's configuration for the RADIUS routers. Without --out it only shows what it would write."""
+    from bawaba.radius import commands
+
+    if undo or (check and out is None):
+        with _honest_errors():
+            commands.put_back(out) if undo else commands.check(out)
+        return
+    with _runtime() as rt:
+        commands.configure(rt, out, **options)
+        if check:
+            commands.check(out)
+
+
+@radius.command("secret")
+@click.argument("router_id", type=int)
+def radius_secret(router_id: int) -> None:
+    """Print the secret of a RADIUS router, to type it into the gateway."""
+    from bawaba.radius import commands
+
+    with _runtime() as rt:
+        commands.tell_secret(rt, router_id)
+
+
 def _config() -> Config:
     return Config.from_env(os.environ)
 

@@ -1,4 +1,5 @@
-"""What some tests need of the machine. A test says it with a marker (`netns`, `chromium`, `postgres`, `redis`).
+"""What some tests need of the machine. A test says it with a marker (`netns`, `chromium`, `freeradius`, `postgres`,
+`redis`).
 
 Where the machine lacks it, the test is skipped and the last lines of the run say how many did not run, and why.
 With BAWABA_TEST_STRICT=1, or on a build server as root, a lack is a failure: there nothing may go untested.
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+FREERADIUS_PROGRAMS = ("freeradius", "radclient")
 NETNS_PROGRAMS = ("ip", "nft", "tc", "dnsmasq", "sysctl")
 FIXTURES = {
     "browser": "chromium",
@@ -55,6 +57,13 @@ def _lack_of_chromium() -> str | None:
     return None if chromium_path() else "chromium is not installed"
 
 
+def _lack_of_freeradius() -> str | None:
+    missing = [program for program in FREERADIUS_PROGRAMS if not shutil.which(program)]
+    if missing:
+        return f"{', '.join(missing)} not on the PATH"
+    return None if glob("/usr/lib*/freeradius/rlm_rest.so") else "freeradius-rest is not installed"
+
+
 def _lack_of_netns() -> str | None:
     """Try what the gateway tests do: a namespace with its own link, addresses, firewall and queue."""
     missing = [program for program in NETNS_PROGRAMS if not shutil.which(program)]
@@ -88,6 +97,7 @@ LACKS: dict[str, Callable[[], str | None]] = {
     "postgres": _lack_of_postgres,
     "redis": _lack_of_redis,
     "chromium": _lack_of_chromium,
+    "freeradius": _lack_of_freeradius,
     "netns": _lack_of_netns,
 }
 

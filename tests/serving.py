@@ -38,8 +38,8 @@ class Served:
 @contextmanager
 def serving(app: Any, **options: Any) -> Iterator[Served]:
     """Serve an ASGI application on a free port until the block ends."""
-    settings = {**server_options(), "lifespan": "auto", "timeout_graceful_shutdown": 1, **options}
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, **settings))
+    settings = {**server_options(), "lifespan": "auto", "timeout_graceful_shutdown": 1, "port": 0, **options}
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", **settings))
     thread = threading.Thread(target=_run, args=[server], daemon=True)
     thread.start()
     while not server.started:
