@@ -72,6 +72,17 @@ class Statement:
         return self._row._make(row) if self._row is not None else row
 
 
+def together(db: Session, *asked: tuple[Statement, dict[str, Any]]) -> list[Any]:
+    """The first row of each statement, in one round trip on PostgreSQL. Each runs when the one before it has ended, and
+    sees what was committed until then."""
+    if db.info["sqlite"]:
+        return [statement.first(db, **values) for statement, values in asked]
+    with db.info["raw"].pipeline():
+        cursors = [statement._execute(db, values) for statement, values in asked]
+    rows = [cursor.fetchone() for cursor in cursors]
+    return [row and statement._shape(row) for (statement, _), row in zip(asked, rows, strict=True)]
+
+
 class BulkInsert:
     """Many rows into one table: COPY on PostgreSQL, one prepared INSERT on SQLite."""
 

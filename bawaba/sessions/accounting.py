@@ -48,6 +48,14 @@ LIVE_AT = Statement(
         "disabled_at",
     ),
 )
+SHARED_TIME = Statement(  # sessions, at any router, of cards that several devices here use up together
+    "SELECT o.id, o.voucher_id, o.client_mac, o.start_time, o.active_at, o.created_at FROM guest_session o "
+    "JOIN voucher v ON v.id = o.voucher_id JOIN plan_version p ON p.id = v.plan_version_id "
+    "WHERE o.ended_at IS NULL AND p.kind = 'used_time' AND p.devices_at_once > 1 AND o.voucher_id IN "
+    "(SELECT voucher_id FROM guest_session WHERE router_id = :router_id AND ended_at IS NULL)",
+    "id voucher_id client_mac start_time active_at created_at",
+    ("start_time", "active_at", "created_at"),
+)
 BOOK_SESSIONS = Statement(
     "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, seen_up = :seen_up, "
     "seen_down = :seen_down, seen_epoch = :epoch, seen_at = :now, active_at = :active_at WHERE id = :id"
@@ -85,13 +93,25 @@ def settle(
     settled.began, settled.ended, settled.events = collected.began, collected.ended, collected.events
     live = LIVE_AT.all(db, router_id=router_id)
     readings = _book(db, live, there, now, settled)
+    together = _together(db, router_id, live)
     for session in live:
-        _judge(db, session, there.get(session.id), readings.get(session.id, (0, 0)), asked_at, now, settled)
+        new, running = readings.get(session.id, (0, 0)), together.get(session.voucher_id, [session])
+        _judge(db, session, there.get(session.id), new, running, asked_at, now, settled)
     known = {session.id for session in live}
     for session_id, session in there.items():
         if session_id not in known and not _promised(db, admission.KICK, session_id, router_id):
             _close_out(db, session_id, router_id, session, now)
     return settled
+
+
+def _together(db: Session, router_id: int, live: Sequence[Any]) -> dict[int, list[Any]]:
+    """By card, the sessions whose time runs together: of those cards only that have more than one device's."""
+    if not any(session.kind == "used_time" and session.devices_at_once > 1 for session in live):
+        return {}
+    found: dict[int, list[Any]] = {}
+    for session in SHARED_TIME.all(db, router_id=router_id):
+        found.setdefault(session.voucher_id, []).append(session)
+    return found
 
 
 def _book(
@@ -138,16 +158,17 @@ def _judge(
     session: Any,
     reading: RouterSession | None,
     new: tuple[int, int],
+    running: Sequence[Any],
     asked_at: datetime,
     now: datetime,
     settled: Settled,
 ) -> None:
-    """What becomes of one session after this reading."""
+    """What becomes of one session after this reading; `running` are those of its card, itself among them."""
     opening = session.state == "opening"
     if opening and reading is not None and not reading.raw.get("ended"):
         _found_online(db, session, reading, now, settled)
         return
-    cause, ended_at = why_over(db, session, new, now)
+    cause, ended_at = why_over(db, session, new, now, running)
     if cause is None and reading is not None and reading.raw.get("ended") == "data":
         cause, ended_at = rules.DATA_SPENT, now  # the gateway stops just short of the last packet
     if (
@@ -174,13 +195,17 @@ def _judge(
         settled.readmitted.append(session.id)
 
 
-def why_over(db: Session, session: Any, new: tuple[int, int], now: datetime) -> tuple[str | None, datetime | None]:
-    """Why a session has to end now, and when that was; (None, None) when it goes on."""
+def why_over(
+    db: Session, session: Any, new: tuple[int, int], now: datetime, running: Sequence[Any] | None = None
+) -> tuple[str | None, datetime | None]:
+    """Why a session has to end now, and when that was; (None, None) when it goes on. `running` are the live sessions of
+    its card, itself among them; read here where the caller has not."""
     if session.disabled_at is not None:
         return rules.ADMIN_RESET, now
-    live = [session] if session.devices_at_once == 1 else LIVE.all(db, voucher_id=session.voucher_id)
+    if running is None:
+        running = [session] if session.devices_at_once == 1 else LIVE.all(db, voucher_id=session.voucher_id)
     with_new = session._replace(bytes_up=session.bytes_up + new[0], bytes_down=session.bytes_down + new[1])
-    left = rules.left_on(with_new, end_as_used(session, now), live, now)
+    left = rules.left_on(with_new, end_as_used(session, now), running, now)
     if left.data_spent:
         return rules.DATA_SPENT, now
     if left.spent:

@@ -1,7 +1,9 @@
 """The caps on wrong codes: five a minute a device, then a wait that doubles; ten a minute a site, after a burst of 60.
 
-They live in the database: exact over any number of processes, kept through a restart, and cheap, because the caps
-themselves bound how often they are written.
+They live in the database: over any number of processes, kept through a restart, and cheap, because the caps themselves
+bound how often they are written. Who asks many codes in one moment gains nothing: a device's requests go one after the
+other, and so do those of a site's strangers once somebody guesses there. What was under way in the moment when a site's
+quiet ended (20 requests a process) may go beyond its burst, once.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ FIRST_WAIT_S = 60
 LONGEST_WAIT_S = 3600
 FORGIVEN_AFTER_S = 24 * 3600
 SITE_BURST = 60
+SITE_IN_LINE = 10  # from this fill on strangers go one after the other
 KNOWN_DAYS = 30
 WHOLE_SITE = ""
 
+ONE_AT_A_TIME = Statement("SELECT pg_advisory_xact_lock(hashtextextended(:device, 0))")  # until the transaction ends
 LOCK_METER = Statement(
     "SELECT id, tries, blocks, counted_at, blocked_until FROM guess_meter "
     "WHERE site_id = :site_id AND device = :device {lock}",
@@ -59,11 +63,16 @@ def wait_s(db: Session, meters: Meters, device: str, now: datetime) -> int:
     """Seconds this device has to wait before a code of its is even looked at; 0 when it may try."""
     if meters.device_blocked_until is not None and meters.device_blocked_until > now:
         return max(1, math.ceil((meters.device_blocked_until - now).total_seconds()))
-    if meters.site_tries is not None and meters.site_counted_at is not None:
-        fill = drained(meters.site_tries, meters.site_counted_at, meters.wrong_tries_per_minute, now)
-        if fill >= SITE_BURST and not _is_known(db, meters.site_id, device, now):
-            return max(1, math.ceil((fill - SITE_BURST + 1) * 60 / meters.wrong_tries_per_minute))
-    return 0
+    if meters.site_tries is None or meters.site_counted_at is None:
+        return 0
+    fill = drained(meters.site_tries, meters.site_counted_at, meters.wrong_tries_per_minute, now)
+    if fill < SITE_IN_LINE or _is_known(db, meters.site_id, device, now):
+        return 0
+    whole = LOCK_METER.first(db, site_id=meters.site_id, device=WHOLE_SITE)
+    fill = drained(whole.tries, whole.counted_at, meters.wrong_tries_per_minute, now) if whole else 0.0
+    if fill < SITE_BURST:
+        return 0
+    return max(1, math.ceil((fill - SITE_BURST + 1) * 60 / meters.wrong_tries_per_minute))
 
 
 def count_wrong(db: Session, site_id: int, device: str, per_minute: int, now: datetime) -> list[str]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
-from bawaba.core.statement import Statement
+from bawaba.core.statement import Statement, together
 from bawaba.routers import cards
 from bawaba.routers.driver import Client, Handoff
 from bawaba.routers.errors import RouterUnreachableNow
@@ -235,7 +235,10 @@ def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now:
 
 
 def _place(db: Session, guest: Guest) -> Any:
-    place = PLACE.first(db, router_id=guest.router_id, device=guest.mac)
+    """All about the place, read when no other request of this device is under way."""
+    asked = (PLACE, {"router_id": guest.router_id, "device": guest.mac})
+    alone = () if db.info["sqlite"] else ((guessing.ONE_AT_A_TIME, {"device": guest.mac}),)
+    place = together(db, *alone, asked)[-1]
     if place is None:
         raise UnknownPlace()  # the router has just been removed
     return place

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from bawaba.core.statement import Statement
 from bawaba.monitoring.polling import poll
+from bawaba.routers.driver import Client, RouterSession
 from bawaba.routers.drivers import fake
 from bawaba.routers.models import RouterJob
+from bawaba.sessions import accounting
 from bawaba.sessions import redeem as redeeming
+from bawaba.sessions.admission import key_of
 from bawaba.sessions.models import GuestSession
 from bawaba.sessions.rules import Reading, booked
 from bawaba.vouchers.errors import VoucherUsed
 from bawaba.vouchers.models import Voucher
-from tests.cast import HOUR, MIB, PHONE, TABLET
+from tests.cast import HOUR, MIB, PHONE, TABLET, phones
 
 
 def look(rt, router_id: int) -> None:
@@ -189,3 +196,54 @@ def test_a_missed_poll_degrades_two_take_it_down_and_an_answer_heals(rt, cast):
     look(rt, cast.router.id)
 
     assert [*seen, cast.row(Router, cast.router.id).status] == ["degraded", "down", "up"]
+
+
+@pytest.mark.parametrize("kind", ["used_time", "elapsed"])
+def test_a_poll_asks_the_database_as_often_for_many_shared_cards_as_for_one(rt, cast, monkeypatch, kind):
+    def share_a_card() -> None:
+        card = cast.make_voucher(kind=kind, devices_at_once=2)
+        for mac in (next(macs), next(macs)):
+            redeeming.redeem(rt, card.code, cast.guest(mac))
+
+    def asked_in_a_poll() -> int:
+        asked: list[Statement] = []
+        execute = Statement._execute
+
+        def counted(statement: Statement, db: Session, values: dict[str, Any]) -> Any:
+            asked.append(statement)
+            return execute(statement, db, values)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Statement, "_execute", counted)
+            seen = [RouterSession(key, key, None, Client(PHONE), None, 60, 5, 5, fake.box(cast.router.id).boot)
+                    for key in map(key_of, live_ids(rt))]  # fmt: skip
+            rt.transact(accounting.settle, cast.router.id, seen, rt.clock.now(), rt.clock.now(), rebooted=False)
+        return len(asked)
+
+    macs = iter(phones(40))
+    share_a_card()
+    for_one = asked_in_a_poll()
+    for _ in range(12):
+        share_a_card()
+
+    assert asked_in_a_poll() == for_one
+
+
+def test_phones_that_share_used_time_end_together_when_it_is_used_up(rt, cast, clock):
+    other = cast.make_router(cast.site.id)
+    fake.box(other.id, clock)
+    card = cast.make_voucher(kind="used_time", devices_at_once=2, duration_seconds=HOUR, idle_timeout_seconds=2 * HOUR)
+    redeeming.redeem(rt, card.code, cast.guest())
+    redeeming.redeem(rt, card.code, cast.guest(TABLET, router=other))  # at another router, and the same time
+    clock.advance(HOUR / 2 - 60)
+    look(rt, cast.router.id)
+    assert len(live_ids(rt)) == 2
+
+    clock.advance(60)
+    look(rt, cast.router.id)
+    look(rt, other.id)
+    assert live_ids(rt) == []
+
+
+def live_ids(rt) -> list[int]:
+    return rt.read(lambda db: list(db.scalars(select(GuestSession.id).where(GuestSession.ended_at.is_(None)))))
