@@ -2,6 +2,7 @@
 
 import bawaba.accounts.models
 import bawaba.core.models
+import bawaba.monitoring.models
 import bawaba.plans.models
 import bawaba.radius.models
 import bawaba.routers.models

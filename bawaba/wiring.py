@@ -19,7 +19,8 @@ from bawaba.core.database import Database, from_micros, to_micros
 from bawaba.core.errors import Problem
 from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
-from bawaba.monitoring import polling
+from bawaba.monitoring import polling, samples
+from bawaba.monitoring.samples import Samples
 from bawaba.radius import naming, watching
 from bawaba.routers import cards, devices, promises
 from bawaba.routers.part import Routers
@@ -62,6 +63,7 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     routers.keepers = [Holding(), cards.CardKeeper(), offline.OfflineUse(), SessionKeeper()]
     routers.on_poll = watching.instead_of(polling.poll)
     rt.parts["routers"] = routers
+    rt.parts["samples"] = Samples(rt)
     rt.parts["card_store"] = CardStore(config.data_dir, rt.keyring)
     rt.parts["batch_maker"] = BatchMaker(rt)
     rt.parts["housekeeping"] = Housekeeping(rt)
@@ -72,6 +74,7 @@ def start_background(rt: Runtime) -> None:
     """Begin to poll, deliver, make batches and keep house."""
     for name in ("routers", "batch_maker", "housekeeping"):
         rt.parts[name].start()
+    rt.parts["routers"].loop.keep(rt.parts["samples"].keep_writing(), "looks at routers")
 
 
 def stop(rt: Runtime) -> None:
@@ -130,6 +133,7 @@ def keep_house(db: Session, now: datetime) -> None:
     signing_in.prune(db, now)
     guessing.prune(db, now)
     promises.prune(db, now - timedelta(days=7))
+    samples.prune(db, now)
 
 
 def _the_key(path: Path, database: Database) -> Keyring:

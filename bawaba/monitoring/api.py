@@ -1,14 +1,17 @@
-"""Is this process alive, and can it do its work?"""
+"""Is this process alive, can it do its work, and what was seen of the routers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from apiflask import APIBlueprint
+from flask import request
 from sqlalchemy import text
 
 from bawaba.core.clock import SystemClock
-from bawaba.web.guard import open_to_everyone, runtime
+from bawaba.monitoring.history import history
+from bawaba.monitoring.samples import Point
+from bawaba.web.guard import actor, open_to_everyone, requires, runtime
 
 bp = APIBlueprint("health", __name__)
 
@@ -28,3 +31,30 @@ def readyz() -> dict[str, Any]:
     rt.read(lambda db: db.execute(text("SELECT 1")).scalar())
     jump_s = rt.clock.jump_s() if isinstance(rt.clock, SystemClock) else 0.0
     return {"status": "ok", "clock_moved_seconds": round(jump_s)}
+
+
+@bp.get("/api/routers/<int:router_id>/samples")
+@requires("routers:read")
+def router_samples(router_id: int) -> dict[str, Any]:
+    """What was seen of a router: `span` is day, week, month or year. A point is null where nobody looked."""
+    rt = runtime()
+    found = rt.read(history, actor(), router_id, request.args.get("span", "day"), rt.clock.now())
+    return {
+        "router_id": router_id,
+        "since": found.since,
+        "step_seconds": found.span.width_s * found.span.together,
+        "points": [_point_out(point) if point else None for point in found.points],
+    }
+
+
+def _point_out(point: Point) -> dict[str, Any]:
+    return {
+        "start": point.start,
+        "sessions": round(point.sessions, 1) if point.sessions is not None else None,
+        "sessions_most": point.sessions_most,
+        "up_bytes_per_second": round(point.up_rate),
+        "down_bytes_per_second": round(point.down_rate),
+        "cpu_percent": round(point.cpu_percent, 1) if point.cpu_percent is not None else None,
+        "memory_percent": round(point.memory_percent, 1) if point.memory_percent is not None else None,
+        "missed": point.missed,
+    }

@@ -16,6 +16,7 @@ from bawaba.plans.models import PlanVersion
 from bawaba.plans.service import list_plans
 from bawaba.routers import queries as routers
 from bawaba.routers.models import Router
+from bawaba.routers.queries import Unread
 from bawaba.sales.queries import sold_between
 from bawaba.sessions import queries as sessions
 from bawaba.sessions.models import GuessMeter
@@ -89,6 +90,7 @@ class Dashboard:
     routers: list[Router]
     router_states: Counter[str]  # of those that were asked already
     routers_in_all: int
+    unread: list[Unread]
     failed_jobs: int
     retried_jobs: int
     guessed_at: list[str]
@@ -115,6 +117,7 @@ def dashboard(db: Session, actor: Actor, now: datetime) -> Dashboard:
         routers=boxes[:ROUTERS_SHOWN],
         router_states=Counter(router.status for router in boxes if router.last_seen_at or router.status != "up"),
         routers_in_all=len(boxes),
+        unread=routers.unread(db, actor),
         failed_jobs=failed,
         retried_jobs=retried,
         guessed_at=_guessed_at(db, actor, sites, now),

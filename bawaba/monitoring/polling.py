@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from bawaba.core.errors import Problem
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
+from bawaba.monitoring.samples import Sample, samples
 from bawaba.routers import reconcile, service, standing
 from bawaba.routers.driver import GatewayError, Health, RouterSession, RouterUnreachable
 from bawaba.routers.models import Router
@@ -34,13 +35,14 @@ async def poll(rt: Runtime, router_id: int) -> None:
         return
     next_at = next_poll_at(rt)
     try:
-        events = await rt.transact_async(settle, router_id, health, seen, asked_at, rt.clock.now(), next_at)
+        events, sample = await rt.transact_async(settle, router_id, health, seen, asked_at, rt.clock.now(), next_at)
     except Problem:  # the database is away
         raise
     except Exception:
         log.exception("a router's sessions could not be settled", router_id=router_id)
         await rt.transact_async(service.put_off, router_id, next_at)  # else it would be asked twice a second
         return
+    samples(rt).add(sample)
     for event in events:
         rt.publish(event)
     part(rt).wake()
@@ -55,11 +57,11 @@ def settle(
     asked_at: datetime,
     now: datetime,
     next_at: datetime,
-) -> list[Event]:
+) -> tuple[list[Event], Sample]:
     """One pass: usage booked, limits enforced, reboots healed, the router's own row brought up to date."""
     router = db.get(Router, router_id)
     if router is None:
-        return []
+        return [], Sample(router_id, now, health)
     before, rebooted = router.status, bool(router.boot) and health.boot > router.boot
     settled = accounting.settle(db, router_id, seen, asked_at, now, rebooted=rebooted)
     online = sum(1 for session in seen if not session.raw.get("ended"))
@@ -76,11 +78,12 @@ def settle(
     events += admission.changes(db, [i for i in settled.moved if i not in settled.ended], urgent=False)
     if before != router.status or online != 0 or before == "up":
         events.append(standing.status_event(router))
-    return events
+    return events, Sample(router_id, now, health, online, settled.up, settled.down)
 
 
 async def _missed(rt: Runtime, router_id: int, error: GatewayError) -> None:
     """Degraded, then down; asked again sooner at first."""
+    samples(rt).add(Sample(router_id, rt.clock.now()))
     await part(rt).links.forget(router_id) if isinstance(error, RouterUnreachable) else None
     router = await rt.transact_async(service.missed, router_id, error, rt.clock.now(), next_poll_at(rt))
     log.warning("a router was not read", router_id=router_id, error=str(error))

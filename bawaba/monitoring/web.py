@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from apiflask import APIBlueprint
 from babel.dates import format_date
-from flask import Response
+from flask import Response, request
 
 from bawaba.monitoring import figures
+from bawaba.monitoring.charts import HEIGHT, WIDTH, chart
+from bawaba.monitoring.history import history
 from bawaba.vouchers.queries import STOCK_MOST
 from bawaba.web import language, pages
 from bawaba.web.guard import actor, requires, runtime
@@ -29,4 +31,31 @@ def dashboard() -> Response:
         most_sold=max((day.total_minor for day in board.days), default=0),
         stock_most=STOCK_MOST,
         few_cards=FEW_CARDS,
+    )
+
+
+@bp.get("/routers/<int:router_id>/history")
+@requires("routers:read")
+def router_history(router_id: int) -> Response:
+    """A router's past as charts."""
+    rt = runtime()
+    found = rt.read(history, actor(), router_id, request.args.get("span", "day"), rt.clock.now())
+    points = found.points
+    return pages.show(
+        "monitoring/history.html",
+        "monitoring/_history.html",
+        found=found,
+        online=chart([point.sessions if point else None for point in points], least_top=5),
+        traffic=chart(
+            [point.down_rate if point else None for point in points],
+            [point.up_rate if point else None for point in points],
+            least_top=1024,
+            binary=True,
+        ),
+        load=chart([point.cpu_percent if point else None for point in points], least_top=100),
+        most=max((point.sessions_most for point in points if point), default=0),
+        moved=[sum(getattr(point, side) for point in points if point) for side in ("down_rate", "up_rate")],
+        step_s=found.span.width_s * found.span.together,
+        missed=sum(point.missed for point in points if point),
+        box=(WIDTH, HEIGHT),
     )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, text
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from bawaba.core.actor import Actor
@@ -13,6 +15,7 @@ from bawaba.routers.models import Router, RouterJob
 from bawaba.web.paging import PageRequest
 
 ROUTERS_MOST = 1000
+UNREAD_MOST = 20
 
 
 def visible(actor: Actor) -> Select[Router]:
@@ -37,6 +40,29 @@ def list_routers(db: Session, actor: Actor, page: PageRequest, site_id: int | No
     if page.after_id is not None:
         wanted = wanted.where(Router.id < page.after_id)
     return db.scalars(wanted.order_by(Router.id.desc()).limit(page.limit + 1)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A router that does not answer, with the sessions that were going on when it was last seen."""
+
+    id: int
+    site_id: int
+    name: str
+    last_seen_at: datetime | None
+    sessions: int
+
+
+def unread(db: Session, actor: Actor) -> list[Unread]:
+    """The routers that could not be read at the last try and have guests online, as far as we know."""
+    wanted = visible(actor).where(Router.status.in_(("degraded", "down")), Router.missed_polls > 0)
+    boxes = db.scalars(wanted.order_by(Router.name).limit(UNREAD_MOST)).all()
+    if not boxes:
+        return []
+    live = text("SELECT router_id, count(*) FROM guest_session WHERE ended_at IS NULL AND router_id IN :ids GROUP BY 1")
+    found = db.execute(live.bindparams(bindparam("ids", expanding=True)), {"ids": [box.id for box in boxes]})
+    counts = {row[0]: row[1] for row in found}
+    return [Unread(b.id, b.site_id, b.name, b.last_seen_at, counts[b.id]) for b in boxes if counts.get(b.id)]
 
 
 def has_sessions(db: Session, router_id: int) -> bool:

@@ -74,6 +74,8 @@ class Settled:
     ended: list[int] = field(default_factory=list)
     readmitted: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    up: int = 0  # bytes that are new in this pass
+    down: int = 0
     strangers: int = 0
 
 
@@ -94,6 +96,7 @@ def settle(
     live = LIVE_AT.all(db, router_id=router_id)
     readings = _book(db, live, there, now, settled)
     together = _together(db, router_id, live)
+    settled.up, settled.down = (sum(new[side] for new in readings.values()) for side in (0, 1))
     for session in live:
         new, running = readings.get(session.id, (0, 0)), together.get(session.voucher_id, [session])
         _judge(db, session, there.get(session.id), new, running, asked_at, now, settled)

@@ -58,13 +58,15 @@ def list_sessions() -> Response:
     """Who is online; or who was."""
     page, ended = page_request(), request.args.get("ended") == "true"
 
-    def read(db: Session) -> tuple[list[SessionLine], int]:
+    def read(db: Session) -> tuple[list[SessionLine], int, list[routers.Unread]]:
         rows = queries.list_sessions(db, actor(), page, active=not ended)
-        return lines(db, rows), queries.online_now(db, actor())
+        return lines(db, rows), queries.online_now(db, actor()), [] if ended else routers.unread(db, actor())
 
-    rows, online = runtime().read(read)
+    rows, online, unread = runtime().read(read)
     found = page_of(rows, page, lambda line: line.session.id)
-    return pages.show("sessions/list.html", "sessions/_list.html", page=found, ended=ended, online=online)
+    return pages.show(
+        "sessions/list.html", "sessions/_list.html", page=found, ended=ended, online=online, unread=unread
+    )
 
 
 @bp.get("/sessions/<int:session_id>/end")
