@@ -32,7 +32,19 @@ class Running:
 def running(tmp_path) -> Iterator[Running]:
     control = tmp_path / "router.sock"
     ports = ["--port", "0", "--tls-port", "0", "--web-port", "0"]
-    options = [*ports, "--control", str(control), "--password", "secret", "--phones", "2", "--version", "7.20"]
+    options = [
+        *ports,
+        "--control",
+        str(control),
+        "--password",
+        "secret",
+        "--phones",
+        "1",
+        "--phone",
+        "127.0.0.1",
+        "--version",
+        "7.20",
+    ]
     with subprocess.Popen([*BAWABA, "routeros", *options], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(6)]
@@ -50,6 +62,7 @@ def test_it_serves_two_phones_and_does_as_it_is_told(running):
         assert attributes(raw.ask("/system/resource/print")[0])["version"] == "7.20 (stable)"
         hosts = [attributes(sentence) for sentence in raw.ask("/ip/hotspot/host/print")[:-1]]
         raw.ask("/ip/hotspot/user/add", "=name=0042", "=limit-uptime=1h")
+        assert {host["address"] for host in hosts} == {"127.0.0.1", "10.5.50.3"}
         assert running.tell("login", f"phone={hosts[0]['address']}", "user=0042").returncode == 0
         assert attributes(raw.ask("/ip/hotspot/active/print")[0])["user"] == "0042"
 

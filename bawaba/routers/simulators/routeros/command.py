@@ -51,6 +51,7 @@ def _version(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--no-hotspot", is_flag=True, help="Device-mode forbids the hotspot, as on a new router in mode home.")
 @click.option("--clock-offset", default=0.0, help="How far the router's clock is wrong, in seconds.")
 @click.option("--phones", default=0, show_default=True, help="Guests' phones that have joined the WiFi.")
+@click.option("--phone", "named", multiple=True, help="A phone with this address, like 127.0.0.1: your own browser.")
 @click.option("--delay-ms", default=0.0, show_default=True, help="The link: every answer comes this much later.")
 @click.option("--add-ms", default=0.0, show_default=True, help="The router: each add takes this long.")
 @click.option("--live-counters", is_flag=True, help="A user's counters grow while it is online, not at log-out only.")
@@ -114,6 +115,8 @@ async def _run(router: Router, serving: Serving, options: dict[str, Any], fails:
     await serving.start()
     control: Path | None = options["control"]
     server = await listen(Control(router), control) if control else None
+    for address in options["named"]:
+        router.join(ip=address)
     _add_phones(router, options["phones"])
     _introduce(router, options["host"])
     for kind, match in fails:
