@@ -47,8 +47,8 @@ def router_history(router_id: int) -> Response:
         found=found,
         online=chart([point.sessions if point else None for point in points], least_top=5),
         traffic=chart(
-            [point.down_rate if point else None for point in points],
-            [point.up_rate if point else None for point in points],
+            [point.down_rate if point and point.sessions is not None else None for point in points],
+            [point.up_rate if point and point.sessions is not None else None for point in points],
             least_top=1024,
             binary=True,
         ),

@@ -9,7 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from bawaba.monitoring import samples
 from bawaba.monitoring.polling import poll
+from bawaba.monitoring.samples import Sample
+from bawaba.routers.driver import Health
 from bawaba.routers.drivers import fake
 from bawaba.routers.models import Router
 from bawaba.sessions import redeem as redeeming
@@ -64,3 +67,14 @@ def test_guests_behind_a_router_that_cannot_be_read_are_shown_as_they_were_and_t
     for path in ("/sessions", "/dashboard"):
         page = hana.read(path)
         assert "could not be read" in page and "3 sessions" in page, path
+
+
+@pytest.mark.parametrize("language", ["ar", "en"])
+def test_a_routers_past_is_drawn_for_those_who_may_see_it(cast, rt, hana: Browser, language):  # noqa: F811
+    path = f"/routers/{cast.router.id}/history?lang={language}"
+    assert "<path" not in hana.get(path).text
+    rt.transact(samples.write, [Sample(cast.router.id, cast.now, Health(cpu_percent=5.0), 3, 10, 10**6)])
+    for span in ("day", "week", "month", "year"):
+        page = hana.get(f"{path}&span={span}")
+        assert page.status_code == 200 and page.text.count("<path") == 4
+    assert hana.get(f"{path}&span=century").status_code == 422
