@@ -23,7 +23,7 @@ from bawaba.routers.driver import (
     RouterDriver,
     RouterSession,
 )
-from bawaba.routers.drivers.routeros import access, bulk, devices, options, probing, watching
+from bawaba.routers.drivers.routeros import admitting, bulk, devices, ending, options, probing, watching
 from bawaba.routers.drivers.routeros.box import Box
 from bawaba.routers.drivers.routeros.client import Api
 from bawaba.routers.drivers.routeros.counting import Counting
@@ -68,13 +68,13 @@ class Driver(RouterDriver):
         return await bulk.put(self._box, grants) if grants else []
 
     async def drop(self, keys: Sequence[str]) -> list[Result]:
-        return await access.drop(self._box, keys) if keys else []
+        return await ending.drop(self._box, keys) if keys else []
 
     async def admit(self, grant: Grant, client: Client) -> RouterSession | Handoff:
-        return await access.admit(self._box, grant, client)
+        return await admitting.admit(self._box, grant, client)
 
     async def kick(self, session: RouterSession | Client) -> RouterSession | None:
-        return await access.kick(self._box, session)
+        return await ending.kick(self._box, session)
 
     async def sessions(self) -> list[RouterSession]:
         return await watching.sessions(self._box)

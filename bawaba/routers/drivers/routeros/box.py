@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bawaba.core.clock import Clock
-from bawaba.routers.driver import GatewayError, Limits, Reason, RouterProtocolError
+from bawaba.routers.driver import Client, GatewayError, Limits, Reason, RouterProtocolError, RouterRejected
 from bawaba.routers.drivers.routeros import words
 from bawaba.routers.drivers.routeros.client import LIST_S, Api, Reply, Row, command, reading
 from bawaba.routers.drivers.routeros.counting import Counting
@@ -138,3 +138,17 @@ def understood() -> Iterator[None]:
         yield
     except (KeyError, IndexError, ValueError, OverflowError) as error:
         raise RouterProtocolError(f"the router's answer makes no sense: {error!r}", outcome_known=False) from error
+
+
+def device_queries(client: Client) -> list[str]:
+    """The query words for a device, by its MAC or its address. Raises `RouterRejected` where it has neither."""
+    by = [f"?mac-address={client.mac.upper()}"] if client.mac else []
+    by += [f"?address={client.ip}"] if client.ip else []
+    if not by:
+        raise RouterRejected("a device needs a MAC or an address", Reason.UNKNOWN_CLIENT)
+    return by if len(by) == 1 else [*by, "?#|"]
+
+
+def any_of(name: str, values: Sequence[str]) -> list[str]:
+    """The query words for any of these values."""
+    return [f"?{name}={value}" for value in values] + ["?#|"] * (len(values) - 1)

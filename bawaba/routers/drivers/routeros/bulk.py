@@ -121,17 +121,18 @@ async def _put_sound(box: Box, grants: Sequence[Grant]) -> list[Result]:
 
 
 def _add(box: Box, grant: Grant, tag: words.Tag) -> Words:
-    values = {"name": grant.login, **_values(box, grant, words.Used()), "comment": str(tag)}
+    values = {"name": grant.login, **_values(box, grant), "comment": str(tag)}
     return command(f"{USER}/add", values)
 
 
-def _values(box: Box, grant: Grant, used: words.Used) -> dict[str, str]:
+def _values(box: Box, grant: Grant) -> dict[str, str]:
+    """What a card's user holds. A card's limits are those of its whole life, and the router counts what is used."""
     return {
         "password": grant.secret,
         "server": box.options.server or "all",
         "profile": words.profile_name(grant.limits),
         "email": words.mark(box.install, grant.key),
-        **words.limits_from(grant.limits, used, box.clock.now()),
+        **words.limits_from(grant.limits, words.Used(), box.clock.now()),
     }
 
 
@@ -170,7 +171,6 @@ def _compared(box: Box, grant: Grant, rows: Sequence[Row]) -> tuple[Result | Non
     profile = row.get("profile") == words.profile_name(grant.limits)
     if tag.rev == grant.rev and profile and not words.is_true(row.get("disabled")):
         return Result(grant.key, ok=True), None
-    used = box.counting.used(row, [])
-    values = _values(box, grant, used)
+    values = _values(box, grant)
     comment = str(words.Tag(box.install, grant.key, grant.rev, tag.epoch))
     return None, command(f"{USER}/set", {".id": row[".id"], **values, "disabled": "no", "comment": comment})

@@ -71,9 +71,7 @@ def session_of(box: Box, tag: words.Tag, user: Row | None, online: Sequence[Row]
     here = words.seconds(row.get("uptime", ""))
     raw: dict[str, str] = {}
     if not online and user is not None:
-        raw["ended"] = words.ended_by(words.limits_left(user, used)) or "away"
-        if raw["ended"] == "away" and words.is_true(user.get("disabled")):
-            raw["ended"] = "closed"
+        raw["ended"] = words.ended_by(words.limits_left(user, used)) or _off(user, used)
     return RouterSession(
         id=tag.key,
         key=tag.key,
@@ -86,6 +84,13 @@ def session_of(box: Box, tag: words.Tag, user: Row | None, online: Sequence[Row]
         epoch=tag.epoch,
         raw=raw,
     )
+
+
+def _off(user: Row, used: words.Used) -> str:
+    """Why somebody with something left is not on line."""
+    if words.is_true(user.get("disabled")):
+        return "closed"
+    return "away" if used != words.Used() else "not on"
 
 
 async def _judged(box: Box, found: list[RouterSession]) -> list[RouterSession]:
@@ -147,7 +152,7 @@ def _other(box: Box, row: Row) -> RouterSession:
 
 
 async def owned(box: Box) -> list[Owned]:
-    """Every user of ours, cards and sessions alike, with what is left of its limits."""
+    """Every user of ours: sessions with what is left of their limits, cards with the limits of their whole life."""
     active, users = await box.api.read(
         reading(ACTIVE, ACTIVE_NAMES), reading(USER, USER_NAMES), deadline_s=LIST_S
     )  # fmt: skip
@@ -166,9 +171,10 @@ def _owned(box: Box, row: Row, tag: words.Tag, online: Sequence[Row]) -> Owned:
         rev=tag.rev,
         native_id=row[".id"],
         enabled=not words.is_true(row.get("disabled")),
-        limits=words.limits_left(row, used),
+        limits=words.limits_left(row, used if box.is_session(row, tag) else words.Used()),
         up=used.up,
         down=used.down,
+        uptime_s=used.seconds,
     )
 
 

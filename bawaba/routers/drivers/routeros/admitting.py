@@ -1,14 +1,14 @@
-"""Letting a device in, and putting it out so that it stays out.
+"""Letting a device in.
 
 A session is held by a user of its own on the router, bound to the device's MAC, with what the session may use; nobody
-knows its password. The router ends it at its limits while we are away; putting the device out removes the user too.
+knows its password. The router ends it at its limits while we are away.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bawaba.routers.driver import (
@@ -16,7 +16,6 @@ from bawaba.routers.driver import (
     Grant,
     Handoff,
     Reason,
-    Result,
     RouterRejected,
     RouterSession,
     Unsupported,
@@ -32,15 +31,15 @@ from bawaba.routers.drivers.routeros.box import (
     USER_NAMES,
     Box,
     answer_error,
+    any_of,
+    device_queries,
     understood,
 )
-from bawaba.routers.drivers.routeros.client import LIST_S, Row, command, raised, reading
+from bawaba.routers.drivers.routeros.client import Row, command, raised, reading
 from bawaba.routers.drivers.routeros.refusals import is_rejected
 from bawaba.routers.drivers.routeros.watching import session_of
 
 TRIES, TRY_AGAIN_S = 4, 1.0  # a device is known once it has sent a packet through the hotspot
-CLOCK_S = 5  # how far a session's time may be from what it should be
-ASKED_ONE_BY_ONE = 50  # users; for more the whole list is read once
 BYTE_LIMITS = ("limit-bytes-total", "limit-bytes-in", "limit-bytes-out")
 
 
@@ -74,11 +73,11 @@ async def admit(box: Box, grant: Grant, client: Client) -> RouterSession | Hando
         try:
             await _alone(box, place, again)
             if box.options.sign_in == "browser" and not place.is_online:
-                return await _handoff(box, grant, place, password, client)
+                raise LoginNotAllowed("guests are let in by their browser")
             if again or not place.is_online:
                 await _log_in(box, grant, place, password)
-        except LoginNotAllowed:
-            return await _handoff(box, grant, place, password, client)
+        except (LoginNotAllowed, NotSeenYet) as error:
+            return await _handoff(box, grant, place, password, client, error)
         except RouterRejected:
             if made:
                 await _forget(box, grant)
@@ -90,10 +89,14 @@ class LoginNotAllowed(RouterRejected):
     """This hotspot lets nobody in by the API."""
 
 
+class NotSeenYet(RouterRejected):
+    """The hotspot has not seen the device; a form that its browser sends comes through the hotspot by itself."""
+
+
 async def _looked(box: Box, grant: Grant, client: Client) -> Place:
     """See who and where the device is. Raises `RouterRejected` where it is blocked, or another than it says."""
     name = words.session_user(box.install, grant.key)
-    device = _device_queries(client)
+    device = device_queries(client)
     answers = await box.api.ask_all(
         [
             reading(
@@ -122,14 +125,6 @@ async def _looked(box: Box, grant: Grant, client: Client) -> Place:
         uptime = resource[0].get("uptime", "")
     await _older_life_away(box, place, await boot.boot_of(box, uptime, answers[-1]))
     return place
-
-
-def _device_queries(client: Client) -> list[str]:
-    by = [f"?mac-address={client.mac.upper()}"] if client.mac else []
-    by += [f"?address={client.ip}"] if client.ip else []
-    if not by:
-        raise RouterRejected("a device needs a MAC or an address", Reason.UNKNOWN_CLIENT)
-    return by if len(by) == 1 else [*by, "?#|"]
 
 
 def _host(hosts: Sequence[Row], client: Client) -> Row | None:
@@ -224,7 +219,7 @@ async def _alone(box: Box, place: Place, again: bool) -> None:
     ours = [name for name in names if words.key_of_user(box.install, name) is not None]
     cookies, users = await box.api.read(
         reading(COOKIE, ".id,user,mac-address"),
-        reading(USER, ".id,name", *_any_of("name", ours or [""])),
+        reading(USER, ".id,name", *any_of("name", ours or [""])),
     )
     with understood():
         await box.remove(USER, [row[".id"] for row in users if row.get("name") in ours], "set", disabled="yes")
@@ -233,11 +228,6 @@ async def _alone(box: Box, place: Place, again: bool) -> None:
         ]
         await box.remove(COOKIE, stale)
         await box.remove(ACTIVE, [row[".id"] for row in (*place.others, *elsewhere)])
-
-
-def _any_of(name: str, values: Sequence[str]) -> list[str]:
-    """The query words for any of these values."""
-    return [f"?{name}={value}" for value in values] + ["?#|"] * (len(values) - 1)
 
 
 async def _log_in(box: Box, grant: Grant, place: Place, password: str) -> None:
@@ -254,8 +244,10 @@ async def _log_in(box: Box, grant: Grant, place: Place, password: str) -> None:
             return
         if isinstance(error, Unsupported) or "login method" in str(error):
             raise LoginNotAllowed(str(error)) from error
-        if not is_rejected(error, Reason.UNKNOWN_CLIENT, Reason.BUSY) or left == 0:
+        if not is_rejected(error, Reason.UNKNOWN_CLIENT, Reason.BUSY):
             raise error
+        if left == 0:
+            raise NotSeenYet(str(error), Reason.UNKNOWN_CLIENT) from error
         await asyncio.sleep(TRY_AGAIN_S)
 
 
@@ -287,185 +279,27 @@ async def _forget(box: Box, grant: Grant) -> None:
         await box.remove(USER, [row[".id"] for row in users if box.tag_of(row) is not None])
 
 
-async def _handoff(box: Box, grant: Grant, place: Place, password: str, client: Client) -> Handoff:
+async def _handoff(box: Box, grant: Grant, place: Place, password: str, client: Client, why: RouterRejected) -> Handoff:
     """The form that the guest's browser posts to the router. Only this device can use what is in it."""
     profiles, servers = await box.api.read(
-        reading("/ip/hotspot/profile", "name,dns-name,hotspot-address,login-by"),
-        reading("/ip/hotspot", "name,profile,disabled"),
+        reading("/ip/hotspot/profile", "name,dns-name,hotspot-address,login-by"), reading("/ip/hotspot", "name,profile")
     )
     with understood():
         in_use = [row.get("profile") for row in servers if box.options.server in (None, row.get("name"))]
         profile = next((row for row in profiles if row.get("name") in in_use), {})
-    host = profile.get("dns-name") or profile.get("hotspot-address") or ""
-    if not host or host == "0.0.0.0":
-        raise Unsupported("the hotspot has no address that a form could be sent to")
-    scheme = "https" if "https" in profile.get("login-by", "").split(",") else "http"
+    host = profile.get("dns-name") or profile.get("hotspot-address") or "0.0.0.0"
+    ways = profile.get("login-by", "").split(",")
+    if host == "0.0.0.0" or not {"http-pap", "https"}.intersection(ways):
+        raise why
     fields = {
         "username": words.session_user(box.install, grant.key),
         "password": password,
-        "dst": client.site_ref.get("dst", ""),
+        "dst": _web_address(client.site_ref.get("return_url", "")),
         "popup": "false",
     }
-    return Handoff(f"{scheme}://{host}/login", "POST", fields)
+    return Handoff(f"{'https' if 'https' in ways else 'http'}://{host}/login", "POST", fields)
 
 
-# --- the other way
-
-
-@dataclass
-class Leaving:
-    """Who is to go: user rows that are removed, names whose sessions end, and what of them is on."""
-
-    users: list[Row]
-    online: list[Row]
-    cookies: list[Row]
-
-
-async def kick(box: Box, target: RouterSession | Client) -> RouterSession | None:
-    """End a device's session. It is out for good: nothing is left by which the router would know it again."""
-    client = target if isinstance(target, Client) else target.client
-    key = None if isinstance(target, Client) else target.key
-    leaving = await _of_key(box, key, client) if key is not None else await _of_device(box, client)
-    if not leaving.users and not leaving.online:
-        return None
-    last = await _put_out(box, leaving)
-    tag = box.tag_of(leaving.users[0]) if leaving.users else None
-    with understood():
-        if tag is None:
-            row = leaving.online[0]
-            lost = words.key_of_user(box.install, row.get("user", ""))
-            tag = words.Tag(box.install, key or lost or row.get("user", ""), 0)
-            return _last_of(box, tag, None, leaving.online, key or lost)
-        return _last_of(box, tag, last.get(leaving.users[0][".id"], leaving.users[0]), leaving.online, tag.key, leaving)
-
-
-def _last_of(
-    box: Box, tag: words.Tag, user: Row | None, online: Sequence[Row], key: str | None, leaving: Leaving | None = None
-) -> RouterSession:
-    """What to book at the end: the user's own counters once it is logged out, never less than were seen before."""
-    session = session_of(box, tag, user, [] if user is not None else online)
-    before = box.counting.used(leaving.users[0], online) if leaving is not None else words.Used()
-    row = online[0] if online else user or {}
-    return RouterSession(
-        id=session.id,
-        key=key,
-        login=None,
-        client=Client(words.mac(row.get("mac-address")), row.get("address")),
-        started=None,
-        uptime_s=max(session.uptime_s, before.seconds),
-        up=max(session.up, before.up),
-        down=max(session.down, before.down),
-        epoch=tag.epoch,
-        raw={"ended": "kicked"},
-    )
-
-
-async def _of_key(box: Box, key: str, client: Client) -> Leaving:
-    """What there is of a session by its key; of a card that lies on the router, its session on this device."""
-    name, mark = words.session_user(box.install, key), words.mark(box.install, key)
-    active, users, cookies = await box.api.read(
-        reading(ACTIVE, ACTIVE_NAMES),
-        reading(USER, USER_NAMES, f"?name={name}", f"?email={mark}", "?#|"),
-        reading(COOKIE, ".id,user,mac-address"),
-        deadline_s=LIST_S,
-    )
-    mine = [row for row in users if (tag := box.tag_of(row)) is not None and tag.key == key]
-    held = [row for row in mine if row.get("name") == name]
-    cards = {row.get("name") for row in mine if row not in held}
-    online = [
-        row
-        for row in active
-        if row.get("user") == name
-        or (row.get("user") in cards and client.mac in (None, words.mac(row.get("mac-address"))))
-    ]
-    macs = {words.mac(row.get("mac-address")) for row in online}
-    known = [
-        row
-        for row in cookies
-        if row.get("user") == name or (row.get("user") in cards and words.mac(row.get("mac-address")) in macs)
-    ]
-    return Leaving(held, online, known)
-
-
-async def _of_device(box: Box, client: Client) -> Leaving:
-    """Whatever lets this device in."""
-    device = _device_queries(client)
-    active, users, cookies = await box.api.read(
-        reading(ACTIVE, ACTIVE_NAMES, *device),
-        reading(USER, USER_NAMES, f"?email={words.mark(box.install, 'session')}"),
-        reading(COOKIE, ".id,user,mac-address"),
-        deadline_s=LIST_S,
-    )
-    macs = {words.mac(row.get("mac-address")) for row in active} | ({client.mac} if client.mac else set())
-    held = [row for row in users if box.tag_of(row) is not None and words.mac(row.get("mac-address")) in macs]
-    names = {row.get("user") for row in active}
-    on_now = [row for row in held if row.get("name") in names]  # the others' last bytes have yet to be told
-    return Leaving(on_now or held[:1], active, [row for row in cookies if words.mac(row.get("mac-address")) in macs])
-
-
-async def _put_out(box: Box, leaving: Leaving) -> dict[str, Row]:
-    """In this order, for the router lets a device that it knows by a cookie in again within a second: the right is
-    closed, the cookies go, the session ends, the device is forgotten, and only then the user goes. The users' last rows
-    are returned by id."""
-    with understood():
-        ids = [row[".id"] for row in leaving.users]
-        await box.remove(USER, ids, "set", disabled="yes")
-        await box.remove(COOKIE, [row[".id"] for row in leaving.cookies])
-        await box.remove(ACTIVE, [row[".id"] for row in leaving.online])
-        macs = {row.get("mac-address") for row in leaving.online}
-        addresses = {row.get("address") for row in leaving.online}
-        hosts, users, active = await box.api.read(
-            reading(HOST, ".id,mac-address,address", *_any_of("mac-address", sorted(filter(None, macs)) or [""])),
-            *([reading(USER, USER_NAMES, *_any_of(".id", ids))] if 0 < len(ids) <= ASKED_ONE_BY_ONE else [_NOBODY]),
-            reading(ACTIVE, ".id,address"),
-            deadline_s=LIST_S,
-        )
-        back = {row.get("address") for row in active} & addresses
-        await box.remove(
-            HOST, [row[".id"] for row in hosts if row.get("mac-address") in macs and row.get("address") not in back]
-        )
-        await box.remove(USER, ids)
-        return {row[".id"]: row for row in users if row.get(".id") in ids}
-
-
-_NOBODY = reading(USER, USER_NAMES, "?name=")
-
-
-async def drop(box: Box, keys: Sequence[str]) -> list[Result]:
-    """Take rights away, and put out who is on by them. One that is not there is fine."""
-    users = await _users_of(box, keys)
-    names = {row.get("name") for rows in users.values() for row in rows}
-    names |= {words.session_user(box.install, key) for key in keys}
-    active, cookies = await box.api.read(
-        reading(ACTIVE, ACTIVE_NAMES), reading(COOKIE, ".id,user,mac-address"), deadline_s=LIST_S
-    )
-    online = [row for row in active if row.get("user") in names]
-    leaving = [row for rows in users.values() for row in rows]
-    await _put_out(box, Leaving(leaving, online, [row for row in cookies if row.get("user") in names]))
-    for row in leaving:
-        box.card_keys.pop(row.get("name", ""), None)
-    lost = {words.key_of_user(box.install, row.get("user", "")) for row in online}
-    return [Result(key, ok=True, changed=bool(users.get(key)) or key in lost) for key in keys]
-
-
-async def _users_of(box: Box, keys: Sequence[str]) -> dict[str, list[Row]]:
-    """Our user rows by key, for these keys."""
-    names = ".id,name,comment"
-    if len(keys) > ASKED_ONE_BY_ONE:
-        (rows,) = await box.api.read(reading(USER, names), deadline_s=LIST_S)
-    else:
-        queries = [
-            (f"?name={words.session_user(box.install, key)}", f"?email={words.mark(box.install, key)}", "?#|")
-            for key in keys
-        ]
-        rows = [row for found in await box.api.read(*(reading(USER, names, *q) for q in queries)) for row in found]
-    return _by_key(box, rows, set(keys))
-
-
-def _by_key(box: Box, rows: Iterable[Row], keys: set[str]) -> dict[str, list[Row]]:
-    found: dict[str, list[Row]] = {}
-    for row in rows:
-        tag = box.tag_of(row)
-        if tag is not None and tag.key in keys:
-            found.setdefault(tag.key, []).append(row)
-    return found
+def _web_address(text: str) -> str:
+    """Where the browser goes on; it came through the guest's hands, and old routers run what is no address."""
+    return text if text.startswith(("http://", "https://")) else ""
