@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bawaba.core.config import Config, ConfigError
-from bawaba.core.errors import Problem
-from bawaba.core.keyring import KeyFileError
-from bawaba.core.runtime import Runtime
+from bawaba.commands import lists
+from bawaba.commands.opening import honest_errors as _honest_errors
+from bawaba.commands.opening import open_runtime as _runtime
+from bawaba.commands.opening import read_config as _config
+from bawaba.core import data_folder
 from bawaba.gateway.commands import gateway, gateway_agent
 from bawaba.routers.simulators.routeros.command import simulate
 
@@ -46,7 +44,8 @@ def migrate() -> None:
 
     with _honest_errors():
         config = _config()
-        config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data_folder.become_owner(config.data_dir)
+        data_folder.make(config.data_dir)
         click.echo("migrated" if migrations.migrate(config.sqlalchemy_url) else "nothing to do")
 
 
@@ -57,23 +56,36 @@ def user() -> None:
 
 @user.command("add")
 @click.argument("username")
-@click.option("--role", type=click.Choice(["admin", "operator", "viewer"]), default="operator", show_default=True)
-def user_add(username: str, role: str) -> None:
-    """Add a person; the password is made up and printed once."""
+@click.option(
+    "--role",
+    type=click.Choice(["admin", "operator", "viewer"]),
+    default="operator",
+    show_default=True,
+    help="What they may do: everything; make and print cards and disconnect; only look.",
+)
+@click.option("--language", help="The language of their pages: ar or en. Without it: as at their first sign-in.")
+def user_add(username: str, role: str, language: str | None) -> None:
+    """Let the person USERNAME sign in; the password is made up and printed once."""
     from bawaba.accounts import people
 
     with _runtime() as rt:
-        click.echo(f"{username}: {people.add_user(rt, username, role)}")
+        click.echo(f"{username}: {people.add_user(rt, username, role, language)}")
 
 
 @user.command("reset-password")
 @click.argument("username")
 def user_reset_password(username: str) -> None:
-    """Give a locked-out person a new password, printed once; their sign-ins end and the wait is lifted."""
+    """Give the locked-out USERNAME a new password, printed once.
+
+    Their sign-ins end; the wait after wrong tries and the second factor are lifted.
+    """
     from bawaba.accounts import people
 
     with _runtime() as rt:
         click.echo(f"{username}: {people.reset_password(rt, username)}")
+
+
+user.add_command(lists.users)
 
 
 @main.group()
@@ -83,37 +95,55 @@ def plan() -> None:
 
 @plan.command("add")
 @click.argument("name")
-@click.option("--hours", type=click.FloatRange(min=0.01), help="Time, in hours.")
-@click.option("--gigabytes", type=click.FloatRange(min=0.001), help="Data, up and down together.")
+@click.option(
+    "--hours", type=click.FloatRange(min=0.01), help="Time, in hours: 0.5 is half an hour. No limit unless given."
+)
+@click.option(
+    "--gigabytes",
+    type=click.FloatRange(min=0.001),
+    help="Data, up and down together, in GB of 1024³ bytes. No limit unless given.",
+)
 @click.option("--used-time", is_flag=True, help="The clock runs only while the phone is online.")
-@click.option("--devices", type=click.IntRange(1, 100), default=1, show_default=True)
-@click.option("--down-kbps", type=click.IntRange(min=8))
-@click.option("--up-kbps", type=click.IntRange(min=8))
-@click.option("--price", "price_minor", type=click.IntRange(min=0), default=0, help="In minor units.")
-@click.option("--site", "site_id", type=int)
+@click.option(
+    "--devices", type=click.IntRange(1, 100), default=1, show_default=True, help="How many may use one card at once."
+)
+@click.option("--down-kbps", type=click.IntRange(min=8), help="Download speed, in kbit/s. No limit unless given.")
+@click.option("--up-kbps", type=click.IntRange(min=8), help="Upload speed, in kbit/s. No limit unless given.")
+@click.option(
+    "--price",
+    "price_minor",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="In the smallest unit of the site's currency: 350 is 3.50 USD, and 350 YER where it has no decimals.",
+)
+@click.option("--site", "site_id", type=int, help="The site's number; may be left out while there is one.")
 def plan_add(name: str, hours: float | None, gigabytes: float | None, used_time: bool, **terms: Any) -> None:
-    """Add a plan."""
+    """Add the plan NAME: what a card buys. It needs a time, an amount of data, or both."""
     from bawaba.core.actor import SYSTEM
     from bawaba.plans import service
     from bawaba.plans.schemas import PlanIn
     from bawaba.web.input import parse
 
-    wanted = parse(
-        PlanIn,
-        {
-            "name": name,
-            "kind": "used_time" if used_time else "elapsed",
-            "duration_seconds": int(hours * 3600) if hours else None,
-            "quota_bytes": int(gigabytes * 1024**3) if gigabytes else None,
-            "devices_at_once": terms["devices"],
-            "rate_down_kbps": terms["down_kbps"],
-            "rate_up_kbps": terms["up_kbps"],
-            "price_minor": terms["price_minor"],
-        },
-    )
     with _runtime() as rt:
+        wanted = parse(
+            PlanIn,
+            {
+                "name": name,
+                "kind": "used_time" if used_time else "elapsed",
+                "duration_seconds": int(hours * 3600) if hours else None,
+                "quota_bytes": int(gigabytes * 1024**3) if gigabytes else None,
+                "devices_at_once": terms["devices"],
+                "rate_down_kbps": terms["down_kbps"],
+                "rate_up_kbps": terms["up_kbps"],
+                "price_minor": terms["price_minor"],
+            },
+        )
         made, version = service.add_plan(rt, SYSTEM, terms["site_id"], wanted.facts())
         click.echo(f"plan {made.id}: {version.name}")
+
+
+plan.add_command(lists.plans)
 
 
 @main.group()
@@ -123,9 +153,13 @@ def voucher() -> None:
 
 @voucher.command("make")
 @click.argument("plan_id", type=int)
-@click.option("--style", type=click.Choice(["digits", "letters"]))
+@click.option(
+    "--style",
+    type=click.Choice(["digits", "letters"]),
+    help="digits: 4821-0937-5561; letters: 7KX2M-Q9RTW. As the site has it unless given.",
+)
 def voucher_make(plan_id: int, style: Any) -> None:
-    """Make one card and print its code."""
+    """Make one card of the plan PLAN_ID (see `bawaba plan list`) and print its serial, code, plan and address."""
     from bawaba.core.actor import SYSTEM
     from bawaba.vouchers import codes, making
 
@@ -133,6 +167,12 @@ def voucher_make(plan_id: int, style: Any) -> None:
         made, version = making.make_card(rt, SYSTEM, making.CardOrder(plan_id, style))
         code = making.open_code(rt.keyring, made)
         click.echo(f"{made.serial}  {codes.grouped(code)}  {version.name}  {rt.config.portal_url}/c/{code}")
+        if rt.config.is_portal_out_of_reach:
+            click.echo(
+                f"No phone can open {rt.config.portal_url}, and the card's QR code carries it: "
+                "set BAWABA_PUBLIC_URL to what guests type, like http://login.wifi",
+                err=True,
+            )
 
 
 @main.group()
@@ -141,13 +181,17 @@ def router() -> None:
 
 
 router.add_command(simulate)
+router.add_command(lists.routers)
+router.add_command(lists.router_details)
 
 
 @router.command("add")
 @click.argument("name")
 @click.option("--driver", required=True, help="The make: linux, fake, …")
 @click.option("--address", default="", help="linux: the agent's socket, like /run/bawaba/gateway.sock.")
-@click.option("--port", type=click.IntRange(1, 65535))
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="The port it is reached at; the usual one of its make unless given."
+)
 @click.option("--username", help="The password is asked for, or read from standard input.")
 @click.option("--lan4", default="", help="The guests' IPv4 networks, like 10.77.0.0/24.")
 @click.option("--lan6", default="", help="The guests' IPv6 networks.")
@@ -158,9 +202,9 @@ router.add_command(simulate)
     metavar="NAME=VALUE",
     help="More of the make; VALUE may be @FILE.",
 )
-@click.option("--site", "site_id", type=int)
+@click.option("--site", "site_id", type=int, help="The site's number; may be left out while there is one.")
 def router_add(name: str, driver: str, options: tuple[str, ...], lan4: str, lan6: str, **way: Any) -> None:
-    """Add a router to a site."""
+    """Add the router NAME to a site."""
     from bawaba.core.actor import SYSTEM
     from bawaba.routers import service
     from bawaba.routers.links import driver_class
@@ -200,7 +244,7 @@ def _named_value(text: str) -> tuple[str, str]:
 @router.command("test")
 @click.argument("router_id", type=int)
 def router_test(router_id: int) -> None:
-    """Ask a router who it is; exit code 1 when it does not answer well."""
+    """Ask the router ROUTER_ID who it is; exit code 1 when it does not answer well."""
     from bawaba.core.actor import SYSTEM
     from bawaba.routers import service
 
@@ -224,7 +268,7 @@ def router_test(router_id: int) -> None:
 @click.option("--undo", is_flag=True, help="The script that takes everything away again.")
 @click.option("--tunnel", is_flag=True, help="With --wireguard: Bawaba's own end, for wg-quick.")
 def router_setup_script(router_id: int, undo: bool, tunnel: bool, **wanted: Any) -> None:
-    """Print the script that makes a MikroTik one of ours. It holds the router's password."""
+    """Print the script that makes the MikroTik ROUTER_ID one of ours. It holds the router's password."""
     from bawaba.core.actor import SYSTEM
     from bawaba.routers.setup.service import Wanted, scripts
 
@@ -245,9 +289,13 @@ def radius() -> None:
 @click.option("--check", is_flag=True, help="Let FreeRADIUS read what is in the folder (freeradius -XC).")
 @click.option("--undo", is_flag=True, help="Put back what was in the folder before.")
 @click.option("--listen", default="0.0.0.0", show_default=True, help="The address where the NASes reach FreeRADIUS.")
-@click.option("--auth-port", type=click.IntRange(1, 65535), default=1812, show_default=True)
-@click.option("--acct-port", type=click.IntRange(1, 65535), default=1813, show_default=True)
-@click.option("--log-folder", default="/var/log/freeradius", show_default=True)
+@click.option(
+    "--auth-port", type=click.IntRange(1, 65535), default=1812, show_default=True, help="The UDP port for sign-ins."
+)
+@click.option(
+    "--acct-port", type=click.IntRange(1, 65535), default=1813, show_default=True, help="The UDP port for accounting."
+)
+@click.option("--log-folder", default="/var/log/freeradius", show_default=True, help="Where FreeRADIUS writes its log.")
 def radius_config(out: Path | None, check: bool, undo: bool, **options: Any) -> None:
     """Write FreeRADIUS's configuration for the RADIUS routers. Without --out it only shows what it would write."""
     from bawaba.radius import commands
@@ -256,7 +304,7 @@ def radius_config(out: Path | None, check: bool, undo: bool, **options: Any) -> 
         with _honest_errors():
             commands.put_back(out) if undo else commands.check(out)
         return
-    with _runtime() as rt:
+    with _runtime(as_owner=False) as rt:  # the folder is FreeRADIUS's
         commands.configure(rt, out, **options)
         if check:
             commands.check(out)
@@ -265,48 +313,8 @@ def radius_config(out: Path | None, check: bool, undo: bool, **options: Any) -> 
 @radius.command("secret")
 @click.argument("router_id", type=int)
 def radius_secret(router_id: int) -> None:
-    """Print the secret of a RADIUS router, to type it into the gateway."""
+    """Print the secret of the RADIUS router ROUTER_ID, to type it into the gateway."""
     from bawaba.radius import commands
 
     with _runtime() as rt:
         commands.tell_secret(rt, router_id)
-
-
-def _config() -> Config:
-    return Config.from_env(os.environ)
-
-
-@contextmanager
-def _honest_errors() -> Iterator[None]:
-    """What went wrong in one sentence, without a traceback, exit code 2."""
-    from bawaba.web.messages import sentence
-
-    try:
-        yield
-    except (ConfigError, KeyFileError) as error:
-        click.echo(str(error), err=True)
-        sys.exit(2)
-    except Problem as problem:
-        faults = problem.details.get("fields", {})
-        click.echo(sentence(problem.code, problem.details), err=True)
-        for field, words in faults.items():
-            click.echo(f"  {field}: {'; '.join(words)}", err=True)
-        sys.exit(2)
-
-
-@contextmanager
-def _runtime() -> Iterator[Runtime]:
-    """A Runtime for one command, beside a server that may be running."""
-    from bawaba import migrations, wiring
-    from bawaba.core import log
-
-    with _honest_errors():
-        config = _config()
-        log.configure("warning")
-        config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        migrations.migrate(config.sqlalchemy_url)
-        rt = wiring.build(config)
-        try:
-            yield rt
-        finally:
-            wiring.stop(rt)

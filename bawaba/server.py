@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+import socket
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from http.cookies import SimpleCookie
+from pathlib import Path
 
 import click
 import structlog
@@ -10,6 +16,7 @@ import structlog
 from bawaba import migrations, wiring
 from bawaba.accounts import authentication, people
 from bawaba.app import create_app
+from bawaba.core import data_folder
 from bawaba.core import log as logging
 from bawaba.core.broadcast import ADMINS, OPERATORS
 from bawaba.core.config import Config
@@ -20,6 +27,7 @@ from bawaba.web.asgi import Front
 from bawaba.web.bridge import WsgiBridge
 from bawaba.web.guard import Caller
 from bawaba.web.http_protocol import server_options
+from bawaba.web.listening import listening
 from bawaba.web.proxies import Proxies, Scope
 from bawaba.web.static_files import StaticFiles
 
@@ -53,11 +61,23 @@ def build_front(rt: Runtime) -> Front:
 
 
 def run(config: Config, *, demo: bool = False) -> None:
-    """Migrate, make the first admin, and serve until told to stop."""
+    """Be the server of this data folder until told to stop.
+
+    Raises `CannotListen` before anything is touched, and `DataFolderError` before the database is.
+    """
+    with listening(config.host, config.port) as sockets, ExitStack() as held:
+        data_folder.become_owner(config.data_dir)
+        data_folder.make(config.data_dir)
+        if config.sqlite_path is not None:
+            held.enter_context(data_folder.sole_server(config.sqlite_path))
+        serve(config, sockets, demo=demo)
+
+
+def serve(config: Config, sockets: Sequence[socket.socket], *, demo: bool = False) -> None:
+    """Migrate, make the first admin, and answer on `sockets` until told to stop."""
     import uvicorn
 
     logging.configure(config.log_level)
-    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     migrations.migrate(config.sqlalchemy_url)
     rt = wiring.build(config)
     password = people.ensure_admin(rt)
@@ -69,7 +89,7 @@ def run(config: Config, *, demo: bool = False) -> None:
     _greet(config, password)
     wiring.start_background(rt)
     try:
-        uvicorn.run(front, host=config.host, port=config.port, **server_options())
+        uvicorn.Server(uvicorn.Config(front, **server_options())).run(list(sockets))
     finally:
         wiring.stop(rt)
 
@@ -94,8 +114,18 @@ def _identity(caller: Caller | None) -> Identity | None:
 def _greet(config: Config, password: str | None) -> None:
     """What a newcomer needs to see; the password is shown this once and is kept nowhere."""
     click.echo(f"Bawaba is on {config.portal_url}/dashboard  (guests: {config.portal_url}/)")
-    if password is not None:
-        click.echo(f"  user name: {config.admin_username}")
+    if config.is_portal_out_of_reach:
         click.echo(
-            f"  password:  {password}    (shown once: write it down; `bawaba user reset-password` makes a new one)"
+            f"  phones:    cannot open {config.portal_url} (nor QR codes): set BAWABA_PUBLIC_URL for real guests"
         )
+    if password is not None:
+        reset = f"BAWABA_DATA_DIR={shlex.quote(str(config.data_dir.absolute()))} {_program()} user reset-password"
+        click.echo(f"  user name: {config.admin_username}")
+        click.echo(f"  password:  {password}    (shown once: write it down)")
+        click.echo(f"  a new one: {reset} {config.admin_username}")
+
+
+def _program() -> str:
+    """The command `bawaba` as it can be typed from anywhere."""
+    started = Path(sys.argv[0])
+    return shlex.quote(str(started.absolute())) if started.name == "bawaba" else "bawaba"

@@ -24,6 +24,16 @@ from tests.services import free_port, running_postgres
 START_S = 20.0
 ADMIN = "hana"
 PASSWORD = "a-long-password"
+BESIDE = """
+import os
+from bawaba.core.config import Config
+from bawaba.server import serve
+from bawaba.web.listening import listening
+
+config = Config.from_env(os.environ)
+with listening(config.host, config.port) as sockets:
+    serve(config, sockets)
+"""
 
 
 @dataclass
@@ -63,21 +73,25 @@ def product(database: str = "sqlite", processes: int = 1) -> Iterator[Product]:
         people.ensure_admin(rt)
         cast = Cast(rt)
         ports = [free_port() for _ in range(processes)]
-        started = [stack.enter_context(serving(folder, url, port)) for port in ports]
+        started = [
+            stack.enter_context(serving(folder, url, port, beside=number > 0)) for number, port in enumerate(ports)
+        ]
         yield Product(ports, rt, cast, started)
 
 
 @contextmanager
-def serving(folder: Path, url: str, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """One `bawaba serve` until the block ends; it answers when the block begins."""
+def serving(folder: Path, url: str, port: int, *, beside: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """One `bawaba serve` until the block ends; it answers when the block begins.
+
+    `beside` another one of the same data, which the command itself refuses on SQLite.
+    """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("BAWABA_")}
     environ |= {"BAWABA_DATA_DIR": str(folder), "BAWABA_PORT": str(port), "BAWABA_LOG_LEVEL": "error"}
     environ |= {"BAWABA_PUBLIC_URL": "http://login.wifi"}
     if url:
         environ["BAWABA_DATABASE_URL"] = url
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bawaba", "serve"], env=environ, stdout=subprocess.DEVNULL, stderr=None
-    )
+    words = ["-c", BESIDE] if beside else ["-m", "bawaba", "serve"]
+    process = subprocess.Popen([sys.executable, *words], env=environ, stdout=subprocess.DEVNULL, stderr=None)
     try:
         wait_for_answer(port)
         yield process

@@ -75,11 +75,13 @@ class Person:
         return self.ask("DELETE", path, json, **headers)
 
 
-def let_in(rt: Runtime, username: str, role: str, site_ids: list[int] | None = None) -> int:
+def let_in(
+    rt: Runtime, username: str, role: str, site_ids: list[int] | None = None, language: str | None = "en"
+) -> int:
     """Make a person with `PASSWORD`; the hash is made once a run."""
     if not _hashed:
         _hashed.append(passwords.hash_password(PASSWORD))
-    wanted = NewPerson(username, PASSWORD, role, "en", site_ids)
+    wanted = NewPerson(username, PASSWORD, role, language, site_ids)
     person = rt.transact(people._add, SYSTEM, username, _hashed[0], wanted, rt.clock.now(), None)
     return person.user.id
 

@@ -133,7 +133,7 @@ def actor_of(db: Session, user: User) -> Actor:
     site_ids = None
     if not roles.sees_every_site(user.role):
         site_ids = frozenset(db.scalars(select(UserSite.site_id).where(UserSite.user_id == user.id)))
-    return Actor(user.id, user.username, user.role, roles.permissions_of(user.role), site_ids, user.language)
+    return Actor(user.id, user.username, user.role, roles.permissions_of(user.role), site_ids, user.spoken)
 
 
 class _Known:

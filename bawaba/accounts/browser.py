@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-from flask import Response, make_response, redirect, request
+from flask import Response, g, make_response, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
 
 from bawaba.accounts import rules
 from bawaba.accounts.authentication import COOKIE
-from bawaba.accounts.signing_in import BrowserLogin
+from bawaba.accounts.signing_in import BrowserLogin, Spoken
+from bawaba.web import language
 from bawaba.web.guard import CsrfFailed, runtime
 
 HOME = "/dashboard"
 LOGIN_PAGE = "/login"
+LANGUAGE_COOKIE = "bawaba_language"
+YEAR_S = 365 * 86400
+Answer = TypeVar("Answer", bound=AnyResponse)
 FROM_OUTSIDE = frozenset({"cross-site", "same-site"})
 
 
@@ -47,7 +53,24 @@ def welcome(login: BrowserLogin, path: str) -> Response:
         samesite="Lax",
         secure=request.is_secure,
     )
+    remember_language(answer, login.language)
     return answer
+
+
+def remember_language(answer: Answer, spoken: str) -> Answer:
+    """Have the login page of this browser speak so the next time."""
+    answer.set_cookie(LANGUAGE_COOKIE, spoken, max_age=YEAR_S, httponly=True, samesite="Lax", secure=request.is_secure)
+    return answer
+
+
+def speak() -> Spoken:
+    """Choose the login page's language: the one that was switched to, else the one that this browser's last person
+    reads, else what the browser asks for."""
+    asked = request.args.get("lang")
+    if asked in language.languages():
+        return Spoken(asked, True)
+    g.language = language.choose(request.cookies.get(LANGUAGE_COOKIE), request.accept_languages, "en")
+    return Spoken(g.language, False)
 
 
 def farewell() -> Response:

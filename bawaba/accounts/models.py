@@ -10,6 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from bawaba.core.database import Base, BigId, UtcDateTime
 
+UNCHOSEN = ""  # the language of who has not signed in at a browser yet
+OUR_LANGUAGE = "ar"
+
 
 class User(Base):
     """`role` is admin, operator or viewer. An admin sees every site, others those of `user_site`."""
@@ -20,7 +23,7 @@ class User(Base):
     username: Mapped[str] = mapped_column(String(60), unique=True)  # folded to lower case
     password_hash: Mapped[str] = mapped_column(String(255))
     role: Mapped[str] = mapped_column(String(16))
-    language: Mapped[str] = mapped_column(String(8), default="ar")
+    language: Mapped[str] = mapped_column(String(8), default=UNCHOSEN)
     totp_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     totp_pending: Mapped[bytes | None] = mapped_column(LargeBinary)  # sealed; shown, and not yet proved with a code
     totp_last_step: Mapped[int] = mapped_column(BigInteger, default=0)  # a code works once
@@ -28,6 +31,11 @@ class User(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # the row stays: its id never names another
     password_changed_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    @property
+    def spoken(self) -> str:
+        """The language to speak to them."""
+        return self.language or OUR_LANGUAGE
 
 
 class UserSite(Base):

@@ -15,8 +15,8 @@ from bawaba.accounts import audit, passwords, roles, rules, second_factor, throt
 from bawaba.accounts.errors import LastAdmin, RoleTooHigh, UsernameTaken
 from bawaba.accounts.events import AccessChanged
 from bawaba.accounts.idempotency import Once
-from bawaba.accounts.models import User, UserSite
-from bawaba.accounts.signing_in import revoke_logins
+from bawaba.accounts.models import UNCHOSEN, User, UserSite
+from bawaba.accounts.signing_in import revoke_logins, set_language
 from bawaba.core.actor import SYSTEM, Actor
 from bawaba.core.errors import NotFound, field_fault
 from bawaba.core.keyring import Keyring
@@ -50,7 +50,7 @@ class NewPerson:
     username: str
     password: str
     role: str
-    language: str = "ar"
+    language: str | None = None  # None: the one of the page where they first sign in
     site_ids: Sequence[int] | None = None
 
 
@@ -67,7 +67,8 @@ def _add(
 ) -> Person:
     if not roles.may_give(actor.role, wanted.role):
         raise RoleTooHigh()
-    facts = {"password_hash": password_hash, "role": wanted.role, "language": checked_language(wanted.language)}
+    language = checked_language(wanted.language) if wanted.language is not None else UNCHOSEN
+    facts = {"password_hash": password_hash, "role": wanted.role, "language": language}
     row = INSERT.first(db, username=name, now=now, **facts)
     if row is None:
         raise UsernameTaken()
@@ -246,12 +247,8 @@ def check_password(password: str, username: str, field: str = "password") -> Non
 
 def choose_language(rt: Runtime, actor: Actor, language: str) -> None:
     """The language in which Bawaba speaks to the caller. Raises `Invalid`."""
-    rt.transact(_set_language, actor.user_id, checked_language(language))
+    rt.transact(set_language, actor.user_id, checked_language(language))
     rt.publish(AccessChanged(actor.user_id or 0))
-
-
-def _set_language(db: Session, user_id: int | None, language: str) -> None:
-    db.execute(update(User).where(User.id == user_id).values(language=language))
 
 
 def checked_language(language: str) -> str:
@@ -279,16 +276,17 @@ def _first(db: Session, name: str, password_hash: str, now: datetime) -> bool:
     """False when another process was quicker."""
     if _anybody(db):
         return False
-    row = INSERT.first(db, username=name, password_hash=password_hash, role=roles.ADMIN, language="ar", now=now)
+    facts = {"password_hash": password_hash, "role": roles.ADMIN, "language": UNCHOSEN}
+    row = INSERT.first(db, username=name, now=now, **facts)
     if row is not None:
         audit.record(db, SYSTEM, "user.added", None, "user", row.id, now, username=name, role=roles.ADMIN)
     return row is not None
 
 
-def add_user(rt: Runtime, username: str, role: str) -> str:
-    """Let somebody in from the command line; returns the password that was made up."""
+def add_user(rt: Runtime, username: str, role: str, language: str | None = None) -> str:
+    """Let somebody in from the command line; returns the password that was made up. Raises what `add_person` does."""
     password = passwords.made_up()
-    add_person(rt, SYSTEM, NewPerson(username, password, role))
+    add_person(rt, SYSTEM, NewPerson(username, password, role, language))
     return password
 
 

@@ -9,7 +9,7 @@ from flask import Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from bawaba.accounts import keys, people, roles, second_factor, signing_in
+from bawaba.accounts import browser, keys, people, roles, second_factor, signing_in
 from bawaba.accounts.errors import NeedsSignIn
 from bawaba.accounts.models import ApiKey
 from bawaba.accounts.schemas import CodeIn, ConfirmIn, KeyIn, PasswordIn, UserChange, UserIn
@@ -88,7 +88,7 @@ def edit_person(user_id: int) -> Response:
     values = {
         "username": user.username,
         "role": user.role,
-        "language": user.language,
+        "language": user.spoken,
         "site_ids": person.site_ids,
         "disabled": "true" if user.disabled_at else "",
     }
@@ -166,8 +166,9 @@ def show_account() -> Response:
 def choose_language() -> ResponseReturnValue:
     """The language in which the pages speak to one."""
     _own_login()
-    people.choose_language(runtime(), actor(), request.form.get("language", ""))
-    return pages.go(pages.back_to("/account"))
+    chosen = request.form.get("language", "")
+    people.choose_language(runtime(), actor(), chosen)
+    return browser.remember_language(pages.go(pages.back_to("/account")), chosen)
 
 
 @bp.post("/account/password")

@@ -51,12 +51,12 @@ class LogoutIn(Input):
 
 
 class UserIn(Input):
-    """Somebody to let in. Without `site_ids`: the only site there is."""
+    """Somebody to let in. Without `site_ids`: the only site there is. Without `language`: as at their first sign-in."""
 
     username: Username
     password: Password
     role: Role
-    language: Language = "ar"
+    language: Language | None = None
     site_ids: SiteIds | None = None
 
 
@@ -134,7 +134,7 @@ def user_out(person: Person) -> dict[str, Any]:
         "username": user.username,
         "role": user.role,
         "permissions": sorted(roles.permissions_of(user.role)),
-        "language": user.language,
+        "language": user.spoken,
         "site_ids": person.site_ids,
         "disabled": user.disabled_at is not None,
         "totp": user.totp_sealed is not None,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from bawaba.accounts import audit, passwords, rules, second_factor, throttle
 from bawaba.accounts.errors import BadCredentials, SignInBusy, TokenReused, TotpRequired
 from bawaba.accounts.events import AccessChanged
-from bawaba.accounts.models import Login, SpentRefreshToken, User
+from bawaba.accounts.models import UNCHOSEN, Login, SpentRefreshToken, User
 from bawaba.accounts.throttle import Ticket
 from bawaba.accounts.tokens import generate_token
 from bawaba.core.actor import Actor
@@ -51,6 +51,15 @@ class BrowserLogin:
 
     cookie: str
     life: timedelta
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """The login page's language, and whether the person switched it to that."""
+
+    language: str
+    is_switched: bool
 
 
 def sign_in_program(rt: Runtime, username: str, password: str, totp: str | None, address: str) -> Tokens:
@@ -64,13 +73,27 @@ def sign_in_program(rt: Runtime, username: str, password: str, totp: str | None,
     return Tokens(access_token, refresh_token, proof.user)
 
 
-def sign_in_browser(rt: Runtime, username: str, password: str, totp: str | None, address: str) -> BrowserLogin:
-    """Give a browser its cookie. Raises what `validate_credentials` raises."""
+def sign_in_browser(
+    rt: Runtime, username: str, password: str, totp: str | None, address: str, spoken: Spoken
+) -> BrowserLogin:
+    """Give a browser its cookie. The login page's language stays theirs where they switched it, and where they had
+    none yet. Raises what `validate_credentials` raises."""
     proof = validate_credentials(rt, username, password, totp, address)
     cookie, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     digest = rt.keyring.digest(COOKIE_KIND, cookie.encode())
     rt.transact(_open, proof, BROWSER, digest, csrf, address, rt.clock.now())
-    return BrowserLogin(cookie, LIFE[BROWSER])
+    language = proof.user.spoken
+    if spoken.language != language and (spoken.is_switched or proof.user.language == UNCHOSEN):
+        language = spoken.language
+    if language != proof.user.language:
+        rt.transact(set_language, proof.user.id, language)
+        rt.publish(AccessChanged(proof.user.id))
+    return BrowserLogin(cookie, LIFE[BROWSER], language)
+
+
+def set_language(db: Session, user_id: int | None, language: str) -> None:
+    """Note the language to speak to a person (step)."""
+    db.execute(update(User).where(User.id == user_id).values(language=language))
 
 
 def validate_credentials(rt: Runtime, username: str, password: str, totp: str | None, address: str) -> Proof:

@@ -22,6 +22,7 @@ bp = APIBlueprint("accounts_web", __name__, enable_openapi=False)
 @open_to_everyone
 def login_page() -> ResponseReturnValue:
     """Ask for a name and a password; who is signed in goes on."""
+    browser.speak()
     path = browser.safe_next(request.args.get("next", ""))
     if authenticate(runtime()) is not None:
         return redirect(path, 303)
@@ -38,11 +39,12 @@ def log_in() -> ResponseReturnValue:
 def sign_browser_in() -> Response:
     """Sign a browser in by its form, or show the form again with what was wrong. Raises `CsrfFailed`."""
     browser.refuse_foreign_form()
+    spoken = browser.speak()
     path = browser.safe_next(request.form.get("next", ""))
     try:
         typed = form(LoginForm)
         login = signing_in.sign_in_browser(
-            runtime(), typed.username, typed.password, typed.totp, request.remote_addr or ""
+            runtime(), typed.username, typed.password, typed.totp, request.remote_addr or "", spoken
         )
     except Problem as problem:
         return _refused(problem, path)
@@ -59,7 +61,8 @@ def _refused(problem: Problem, path: str) -> Response:
 
 
 def _page(path: str, message: str = "", username: str = "", asks_code: bool = False) -> str:
-    facts = {"next": path, "message": message, "username": username, "asks_code": asks_code}
+    switched = request.args.get("lang")
+    facts = {"next": path, "message": message, "username": username, "asks_code": asks_code, "switched": switched}
     return render_template("accounts/login.html", **facts)
 
 

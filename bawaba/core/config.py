@@ -6,7 +6,7 @@ import hashlib
 import socket
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -122,6 +122,12 @@ class Config(BaseModel):
         return self.database_url or f"sqlite:///{self.data_dir / 'bawaba.db'}"
 
     @property
+    def sqlite_path(self) -> Path | None:
+        """The database's file; None where it is PostgreSQL."""
+        scheme, _separator, path = self.sqlalchemy_url.partition(":///")
+        return Path(path) if scheme == "sqlite" else None
+
+    @property
     def key_path(self) -> Path:
         """Where the key file lies: never in the database."""
         return self.key_file or self.data_dir / "bawaba.key"
@@ -136,7 +142,18 @@ class Config(BaseModel):
     @property
     def portal_url(self) -> str:
         """What guests and QR codes use."""
-        return self.public_url or f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def is_portal_out_of_reach(self) -> bool:
+        """Whether `portal_url` means "this machine" to every machine, so that no phone can open it."""
+        host = urlsplit(self.portal_url).hostname or ""
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return host == "localhost" or host.endswith(".localhost")
+        return address.is_loopback or address.is_unspecified
 
 
 def _from_file(path: str, faults: list[str]) -> dict[str, Any]:

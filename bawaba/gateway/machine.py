@@ -41,6 +41,15 @@ def memory_percent() -> float:
     return round(100.0 * (1 - sizes["MemAvailable"] / sizes["MemTotal"]), 1)
 
 
+def interfaces() -> list[str]:
+    """The names of this box's network interfaces, without its loopback."""
+    return sorted(
+        name
+        for name in os.listdir("/sys/class/net")
+        if Path("/sys/class/net", name, "ifindex").exists() and name != "lo"
+    )
+
+
 def forwards(family: str) -> bool:
     """Whether the kernel passes packets on (`ipv4` or `ipv6`)."""
     names = {"ipv4": "ipv4/ip_forward", "ipv6": "ipv6/conf/all/forwarding"}

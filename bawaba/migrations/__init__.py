@@ -24,6 +24,16 @@ def is_current(url: str) -> bool:
         engine.dispose()
 
 
+def is_empty(url: str) -> bool:
+    """Whether no step was ever taken there. Raises `OperationalError` where nothing answers."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return not inspect(connection).has_table("alembic_version")
+    finally:
+        engine.dispose()
+
+
 def migrate(url: str) -> bool:
     """Bring the database to the newest shape; False when there was nothing to do. Safe to call from two processes."""
     if is_current(url):

@@ -156,6 +156,7 @@ def _plans() -> Sequence[PlanNow]:
 
 
 def _form(plans: Sequence[PlanNow], form: Form, status: int = 200) -> Response:
+    config = runtime().config
     filled_in = {name: form.value(name) for name in ("plan_id", "quantity", "code_style", "price_minor")}
     facts = _odds(filled_in) if plans else {}
     return pages.show(
@@ -167,6 +168,7 @@ def _form(plans: Sequence[PlanNow], form: Form, status: int = 200) -> Response:
         quantities=QUANTITIES,
         examples=EXAMPLES,
         usual_style=making.default_style(facts["site"]) if facts else "digits",
+        unreachable=config.portal_url if config.is_portal_out_of_reach else "",
         has_more=any(form.value(name) or form.fault(name) for name in ("prefix", "note", "price_minor", "ends_at")),
         **facts,
     )

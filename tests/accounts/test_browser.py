@@ -204,3 +204,46 @@ def test_sockets_know_who_a_cookie_or_token_speaks_for_and_until_when(browser, r
     for read, value in ((authentication.caller_of_cookie, "x"), (authentication.caller_of_token, "x")):
         assert rt.read(read, rt, value) is None
     assert rt.read(authentication.caller_of_token, rt, cookie) is None
+
+
+@pytest.fixture
+def first_admin(app, rt):
+    """A browser in front of a new installation; whoever made it chose no language."""
+    let_in(rt, "hana", "admin", language=None)
+    return app.test_client()
+
+
+def page_language(browser, **headers) -> str:
+    page = browser.get("/account", headers=headers).get_data(as_text=True)
+    return re.findall(r'<html lang="(\w+)"', page)[0]
+
+
+@pytest.mark.parametrize(("accepted", "language"), [("en-GB,en", "en"), ("ar-YE,ar;q=0.9,en;q=0.1", "ar")])
+def test_the_first_sign_in_goes_on_in_the_login_pages_language(first_admin, accepted, language):
+    sign_in(first_admin, headers={**OURS, "Accept-Language": accepted})
+    assert first_admin.get("/api/me").json["language"] == language
+    other = {"en": "ar", "ar": "en"}[language]
+    assert page_language(first_admin, **{"Accept-Language": other}) == language
+
+
+def test_the_language_that_was_switched_to_on_the_login_page_stays_theirs(browser):
+    page = browser.get("/login?lang=ar").get_data(as_text=True)
+    action = re.findall(r'action="([^"]+)"', page)[0]
+    wrong = sign_in(browser, action, password="wrong-password", headers={**OURS, "Accept-Language": "en"})
+    assert '<html lang="ar"' in wrong.get_data(as_text=True)
+    assert 'href="/login?lang=en' in wrong.get_data(as_text=True)
+    sign_in(browser, action, headers={**OURS, "Accept-Language": "en"})
+    assert browser.get("/api/me").json["language"] == "ar"
+
+
+def test_another_browsers_language_does_not_change_the_persons_own(app, browser):
+    sign_in(browser, headers={**OURS, "Accept-Language": "ar"})
+    assert browser.get("/api/me").json["language"] == "en"
+
+
+def test_after_signing_out_the_login_page_speaks_as_the_pages_did(browser):
+    sign_in(browser, headers={**OURS, "Accept-Language": "ar"})
+    browser.post("/account/language", data={"csrf_token": csrf_of(browser), "language": "ar"})
+    browser.post("/sign-out", data={"csrf_token": csrf_of(browser)})
+    page = browser.get("/login", headers={"Accept-Language": "en"}).get_data(as_text=True)
+    assert '<html lang="ar"' in page

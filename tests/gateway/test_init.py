@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from bawaba.cli import main
-from bawaba.gateway import init
+from bawaba.gateway import init, machine
 from tests import needs
 from tests.lab import Lab
 
@@ -23,6 +23,7 @@ def no_services(monkeypatch):
     """Files are written under another root; this machine's services and kernel are left alone."""
     monkeypatch.setattr(init, "_has_systemd", lambda: False)
     monkeypatch.setattr(init, "_run", lambda commands, must=True: None)
+    monkeypatch.setattr(machine, "interfaces", lambda: ["eth0", "eth1"])
 
 
 def run(root: Path, *words: str) -> str:
@@ -106,6 +107,13 @@ def test_what_cannot_work_is_refused_in_words(tmp_path, wrong):
     done = CliRunner().invoke(main, [*WORDS, *wrong, "--apply", "--root", str(tmp_path)])
     assert done.exit_code != 0
     assert "Error" in done.output and "Traceback" not in done.output
+    assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("wrong", [["--lan", "eth7"], ["--wan", "wlan0"]])
+def test_an_interface_that_is_not_there_is_refused_with_those_that_are(tmp_path, wrong):
+    done = CliRunner().invoke(main, [*WORDS, *wrong, "--apply", "--root", str(tmp_path)])
+    assert done.exit_code == 1 and f"no interface {wrong[1]}. It has eth0, eth1." in done.output
     assert files(tmp_path) == {}
 
 

@@ -56,3 +56,10 @@ def test_what_is_no_amount_is_refused_at_its_field(typed: str):
 def test_an_amount_that_must_be_there_must_be_there():
     with Flask("pages").test_request_context(method="POST", data={}), pytest.raises(Invalid):
         amount("price", optional=False)
+
+
+def test_making_cards_warns_when_no_phone_could_open_their_codes(rt, cast, hana, monkeypatch):
+    cast.make_plan()
+    assert "BAWABA_PUBLIC_URL" not in hana.read("/cards/new")
+    monkeypatch.setattr(rt, "config", rt.config.model_copy(update={"public_url": "", "host": "0.0.0.0"}))
+    assert "http://0.0.0.0:5000" in hana.read("/cards/new") and "BAWABA_PUBLIC_URL" in hana.read("/cards/new")

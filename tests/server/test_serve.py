@@ -74,7 +74,10 @@ def password_in(said: str) -> str:
 
 
 def test_a_newcomer_makes_a_card_and_redeems_it_and_a_restart_loses_nothing(demo):
-    password = password_in(demo.start())
+    said = demo.start()
+    assert said.count("BAWABA_PUBLIC_URL") == 1  # no phone can open 127.0.0.1
+    assert f"BAWABA_DATA_DIR={demo.folder} " in said and "user reset-password admin" in said
+    password = password_in(said)
     demo.sign_in(password)
     plan = demo.call("GET", "/api/plans")["items"][-1]
     card = demo.call("POST", "/api/vouchers", {"plan_id": plan["id"]})
