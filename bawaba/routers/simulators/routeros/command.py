@@ -44,10 +44,17 @@ def _version(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--tls-port", default=8729, show_default=True, help="The API over TLS, with a certificate of its own.")
 @click.option("--web-port", type=int, help="Guests' pages and REST over HTTP; 0 takes any free port.")
 @click.option("--control", type=click.Path(path_type=Path), help="A Unix socket for `simulate tell`.")
-@click.option("--username", default="admin", show_default=True)
+@click.option("--username", default="admin", show_default=True, help="Who may sign in at the router.")
 @click.option("--password", default="", help="Empty, as on a router fresh from its box.")
 @click.option("--identity", default="MikroTik", show_default=True, help="The router's name.")
-@click.option("--licence", "licence_level", type=click.Choice(["3", "4", "5", "6"]), default="4", show_default=True)
+@click.option(
+    "--licence",
+    "licence_level",
+    type=click.Choice(["3", "4", "5", "6"]),
+    default="4",
+    show_default=True,
+    help="Its level, which says how many guests may be online.",
+)
 @click.option("--no-hotspot", is_flag=True, help="Device-mode forbids the hotspot, as on a new router in mode home.")
 @click.option("--clock-offset", default=0.0, help="How far the router's clock is wrong, in seconds.")
 @click.option("--phones", default=0, show_default=True, help="Guests' phones that have joined the WiFi.")
@@ -92,7 +99,10 @@ def simulate_routeros(**options: Any) -> None:
 @click.argument("do")
 @click.argument("words", nargs=-1)
 def tell_simulator(control: Path, do: str, words: tuple[str, ...]) -> None:
-    """Tell a simulator that runs with --control: `fail kind=cut-after match=*/add`, `skip seconds=3600`, `join`, …"""
+    """Tell the simulator at the socket CONTROL what to DO, with WORDS that say more.
+
+    Like `fail kind=cut-after match=*/add`, `skip seconds=3600`, `join`, …
+    """
     from bawaba.routers.simulators.routeros.control import tell
 
     pairs = [word.partition("=") for word in words]
