@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from bawaba.core.clock import Clock
 from bawaba.routers.driver import Client, Connection
 from bawaba.routers.drivers.routeros import Driver
-from bawaba.routers.simulators.routeros.hotspot import Phone
+from bawaba.routers.simulators.routeros.guests import Phone
 from bawaba.routers.simulators.routeros.router import Router
 from tests.cast import PHONE, TABLET
 

@@ -318,6 +318,14 @@ class TestDevices:
         assert till.online and not thief.online
         assert not router.find("/ip/hotspot/active")
 
+    def test_an_address_that_goes_to_another_phone_ends_the_first_ones_session(self, router, raw):
+        router.add("/ip/hotspot/user", name="0042")
+        first = router.join(ip="10.5.60.60")
+        log_in(raw, "0042", first.ip)
+        second = router.join(ip="10.5.60.60")
+        assert not first.online and not second.online
+        assert [host["mac-address"] for host in router.find("/ip/hotspot/host")] == [second.mac]
+
     def test_a_phone_with_a_new_address_is_a_new_host(self, router, raw):
         router.add("/ip/hotspot/user", name="0042")
         phone = router.join()
@@ -345,6 +353,15 @@ class TestReboot:
         assert router.find("/system/resource")[0]["uptime"] == "0s"
         with Raw(router.api_port) as again:
             again.login()
+
+    def test_two_phones_of_one_user_are_both_put_out(self, router, raw, clock: ManualClock):
+        router.add("/ip/hotspot/user/profile", name="two", shared_users="2", add_mac_cookie="no")
+        router.add("/ip/hotspot/user", name="0042", profile="two")
+        for phone in (router.join(), router.join()):
+            log_in(raw, "0042", phone.ip)
+        clock.advance(60)
+        router.reboot()
+        assert router.find("/ip/hotspot/user", name="0042")[0]["uptime"] == "2m"
 
     def test_the_menus_may_be_empty_while_it_warms_up(self, router, raw, clock: ManualClock):
         router.behaviour.warm_up_s = 30

@@ -22,7 +22,7 @@ from bawaba.routers.simulators.routeros.errors import LoginRefused, Trap
 from bawaba.routers.simulators.routeros.faults import CONNECTION_KINDS
 
 if TYPE_CHECKING:
-    from bawaba.routers.simulators.routeros.hotspot import Phone
+    from bawaba.routers.simulators.routeros.guests import Phone
     from bawaba.routers.simulators.routeros.router import Router
 
 Rows = list[dict[str, Any]] | None

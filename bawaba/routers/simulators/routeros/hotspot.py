@@ -1,7 +1,7 @@
-"""The hotspot itself: phones, hosts, sessions, cookies, and time that ends them.
+"""The hotspot itself: who is let in, and time that ends it.
 
 Nothing ticks: whoever asks catches up first (`look`), so a session ends at the exact moment it should have, however
-late that is noticed. `up` is the guest's upload, RouterOS's `bytes-in`.
+late that is noticed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from bawaba.routers.simulators.routeros import garden, values
-from bawaba.routers.simulators.routeros.errors import BadValue, LoginRefused, Trap
+from bawaba.routers.simulators.routeros import limits, values
+from bawaba.routers.simulators.routeros.errors import BadValue, LoginRefused
+from bawaba.routers.simulators.routeros.guests import Cookie, Host, Phone, Session, UserRow
 from bawaba.routers.simulators.routeros.settings import LICENCE_SESSIONS
 from bawaba.routers.simulators.routeros.tables import Row, Table
 
@@ -21,124 +22,7 @@ if TYPE_CHECKING:
     from bawaba.routers.simulators.routeros.router import Router
 
 HOST_DEAD_S = 300.0  # a host without a session is forgotten this long after its last packet
-COOKIE_S = 3 * 86400.0
 Check = Callable[[str], bool]
-
-
-class UserRow(Row):
-    """A hotspot user with what it has used in all sessions that are over."""
-
-    __slots__ = ("down", "online", "up", "uptime_s")
-
-    def __init__(self, number: int, written: dict[str, str]) -> None:
-        super().__init__(number, written)
-        self.uptime_s, self.up, self.down = 0.0, 0, 0
-        self.online: list[Session] = []
-
-
-class Host:
-    """A device that the hotspot has seen."""
-
-    __slots__ = ("ip", "mac", "number", "phone", "seen_at", "session", "since")
-
-    def __init__(self, number: int, phone: Phone, now: float) -> None:
-        self.number, self.phone = number, phone
-        self.mac, self.ip = phone.mac, phone.ip
-        self.since = self.seen_at = now
-        self.session: Session | None = None
-
-
-class Session:
-    """A host that is logged in, with its counters since it logged in."""
-
-    __slots__ = (
-        "down", "host", "limits_at_login", "login_by", "moved_at", "number", "profile", "rate", "settled_at", "started",
-        "up", "user",
-    )  # fmt: skip
-
-    def __init__(self, number: int, user: UserRow, profile: Row, host: Host, login_by: str, now: float) -> None:
-        self.number, self.user, self.profile, self.host, self.login_by = number, user, profile, host, login_by
-        self.started = self.settled_at = self.moved_at = now
-        self.up = self.down = 0
-        self.rate = profile.values.get("rate-limit", "")  # a queue made now; the profile may change later
-        self.limits_at_login: dict[str, int] = {}
-
-    @property
-    def name(self) -> str:
-        """The user's name."""
-        return self.user.values["name"]
-
-
-class Cookie:
-    """A reason to let a device in again without asking."""
-
-    __slots__ = ("expires_at", "mac", "number", "token", "user")
-
-    def __init__(self, number: int, user: str, mac: str, token: str, expires_at: float) -> None:
-        self.number, self.user, self.mac, self.token, self.expires_at = number, user, mac, token, expires_at
-
-    @property
-    def is_mac_cookie(self) -> bool:
-        """A MAC cookie needs no browser; the other kind is shown by one."""
-        return not self.token
-
-
-class Phone:
-    """A guest's device. Made by `Router.join`."""
-
-    __slots__ = ("_hotspot", "flow_down", "flow_up", "ip", "left_at", "mac", "wakes_at")
-
-    def __init__(self, hotspot: Hotspot, mac: str, ip: str) -> None:
-        self._hotspot = hotspot
-        self.mac, self.ip = mac, ip
-        self.left_at = math.inf  # when it went out of reach
-        self.wakes_at = math.inf  # when it next sends a packet by itself, being logged out
-        self.flow_up = self.flow_down = 0.0  # bytes a second
-
-    @property
-    def online(self) -> bool:
-        """Whether its packets pass now, by a session or because it is bypassed."""
-        with self._hotspot.lock:
-            self._hotspot.look()
-            host = self._hotspot.host_of(self)
-            return (host is not None and host.session is not None) or self._hotspot.binding(self) == "bypassed"
-
-    @property
-    def user(self) -> str | None:
-        """The name it is logged in with."""
-        with self._hotspot.lock:
-            self._hotspot.look()
-            host = self._hotspot.host_of(self)
-            return host.session.name if host is not None and host.session is not None else None
-
-    def move(self, up: int = 0, down: int = 0) -> tuple[int, int]:
-        """Send and receive bytes; returns what passed, which is nothing while it is not logged in."""
-        with self._hotspot.lock:
-            return self._hotspot.move(self, up, down)
-
-    def flow(self, up: float = 0.0, down: float = 0.0) -> None:
-        """Go on sending and receiving at this pace, bytes a second."""
-        with self._hotspot.lock:
-            self._hotspot.look()
-            self._hotspot.settle_phone(self)
-            self.flow_up, self.flow_down = up, down
-            self._hotspot.expect_end_of(self)
-
-    def leave(self) -> None:
-        """Go out of reach: nothing more is heard from it."""
-        with self._hotspot.lock:
-            self._hotspot.leave(self)
-
-    def reaches(self, host: str, *, address: str | None = None, port: int = 443) -> bool:
-        """Whether its packets to a host pass now: because it is in, or by a walled garden."""
-        with self._hotspot.lock:
-            return self.online or garden.open_for(self._hotspot.router, host, address, port)
-
-    def come_back(self) -> None:
-        """Be in reach again, and send a packet."""
-        with self._hotspot.lock:
-            self.left_at = math.inf
-            self._hotspot.move(self, 0, 0)
 
 
 class Hotspot:
@@ -158,6 +42,7 @@ class Hotspot:
 
     @property
     def users(self) -> Table:
+        """The users that guests log in as."""
         return self.router.table("/ip/hotspot/user")
 
     def profile_of(self, user: Row) -> Row:
@@ -222,9 +107,9 @@ class Hotspot:
         session, now = host.session, self.now()
         self._settle(session, now)
         session.moved_at = host.seen_at = now
-        up, down = self._room(session, up, down)
+        up, down = limits.room(session, up, down)
         self._count(session, up, down)
-        self.expect(self.ends(session)[0])
+        self.expect(limits.end(session)[0])
         self.look()
         return up, down
 
@@ -255,7 +140,10 @@ class Hotspot:
         if self.server() is None:
             return
         host = self.hosts.get(phone.ip)
-        if host is None or host.phone is not phone:
+        if host is not None and host.phone is not phone:
+            self._forget_host(host.phone, "host address changed")
+            host = None
+        if host is None:
             host = self.hosts[phone.ip] = Host(self.number(), phone, now)
             self.router.menus["/ip/hotspot/host"].changed(host)
         host.seen_at = now
@@ -286,11 +174,11 @@ class Hotspot:
         if self.router.behaviour.active_ids != "address":
             number = self.number()
         session = Session(number, user, profile, host, by, now)
-        session.limits_at_login = self._left(user)
+        session.limits_at_login = limits.left_at_login(user)
         host.session = self.sessions[host.ip] = session
         user.online.append(session)
         self._remember(session, now)
-        self.expect(self.ends(session)[0])
+        self.expect(limits.end(session)[0])
         self.router.log("hotspot,account,info,debug", f"{name} ({host.ip}): logged in")
         self.router.menus["/ip/hotspot/active"].changed(session)
         return session
@@ -315,7 +203,7 @@ class Hotspot:
             raise LoginRefused(f"invalid username ({name}): this MAC address is not yours")
         if user.values.get("mac-address", host.mac) != host.mac:
             raise LoginRefused(f"user {name} is not allowed to log in from this MAC address")
-        left = self._left(user)
+        left = limits.left_at_login(user)
         if left.get("uptime", 1) <= 0:
             raise LoginRefused(f"user {name} has reached uptime limit")
         if any(left.get(way, 1) <= 0 for way in ("in", "out", "total")):
@@ -326,16 +214,6 @@ class Hotspot:
         ceiling = LICENCE_SESSIONS.get(self.router.settings.licence_level, 0)
         if ceiling and len(self.sessions) >= ceiling:
             raise LoginRefused(f"session limit reached ({ceiling})")
-
-    def _left(self, user: UserRow) -> dict[str, int]:
-        """What is left of each limit that the user has, by what earlier sessions used."""
-        left: dict[str, int] = {}
-        if uptime := values.duration_seconds(user.values.get("limit-uptime", "0s")):
-            left["uptime"] = int(uptime - user.uptime_s)
-        for way, used in (("in", user.up), ("out", user.down), ("total", user.up + user.down)):
-            if limit := int(user.values.get(f"limit-bytes-{way}", "0")):
-                left[way] = limit - used
-        return left
 
     def _remember(self, session: Session, now: float) -> None:
         profile = session.profile.values
@@ -408,7 +286,8 @@ class Hotspot:
         for session in list(self.sessions.values()):
             if saved:
                 self.end(session, "system reboot", wake=False)
-            session.user.online.clear()
+            else:
+                session.user.online.clear()
         self.sessions.clear()
         self.hosts.clear()
         if not self.router.behaviour.cookies_survive_reboot:
@@ -436,7 +315,7 @@ class Hotspot:
         """The phone's session may end at another moment than thought."""
         host = self.host_of(phone)
         if host is not None and host.session is not None:
-            self.expect(self.ends(host.session)[0])
+            self.expect(limits.end(host.session)[0])
 
     def restless(self) -> None:
         """Anything may happen sooner than thought."""
@@ -451,7 +330,7 @@ class Hotspot:
         """Catch up: end what is over, wake who sends again, in the order in which it happened."""
         now = self.now()
         while self._next_look <= now:
-            ends = [(*self.ends(session), session) for session in self.sessions.values()]
+            ends = [(*limits.end(session), session) for session in self.sessions.values()]
             wakes = [(phone.wakes_at, phone) for phone in self.phones.values() if phone.wakes_at < math.inf]
             dead = [(host.phone.left_at + HOST_DEAD_S, host) for host in self.hosts.values() if host.session is None]
             moments = [*(end[0] for end in ends), *(wake[0] for wake in wakes), *(end[0] for end in dead)]
@@ -479,64 +358,6 @@ class Hotspot:
             if at <= now:
                 self._drop_host(host)
 
-    def ends(self, session: Session) -> tuple[float, str]:
-        """When the session will be over as things are now, and why."""
-        profile, user, phone = session.profile.values, session.user, session.host.phone
-        moments = [(math.inf, "")]
-        if left := self._seconds_left(session):
-            moments.append((session.started + left[0], left[1]))
-        if phone.left_at < math.inf and (keepalive := timeout(profile, "keepalive-timeout", "2m")):
-            moments.append((phone.left_at + keepalive, "keepalive timeout"))
-        still = phone.left_at < math.inf or not (phone.flow_up or phone.flow_down)
-        if still and (idle := timeout(profile, "idle-timeout", "none")):
-            moments.append((session.moved_at + idle, "idle timeout"))
-        moments.append((self._bytes_end(session, user), "traffic limit reached"))
-        return min(moments)
-
-    def _seconds_left(self, session: Session) -> tuple[float, str] | None:
-        """How long a session may be in all, and by which limit."""
-        found = []
-        if limit := values.duration_seconds(session.user.values.get("limit-uptime", "0s")):
-            found.append((limit - session.user.uptime_s, "uptime limit reached"))
-        if limit := timeout(session.profile.values, "session-timeout", "0s"):
-            found.append((limit, "session timeout"))
-        return min(found, default=None)
-
-    def time_left(self, session: Session) -> float | None:
-        """Seconds until a limit of time ends the session; None where there is none."""
-        left = self._seconds_left(session)
-        return None if left is None else session.started + left[0] - self.now()
-
-    def _bytes_end(self, session: Session, user: UserRow) -> float:
-        phone, end = session.host.phone, math.inf
-        if not _has_byte_limit(user):
-            return end
-        for room, pace in (
-            (self._room_of(session, "in"), phone.flow_up),
-            (self._room_of(session, "out"), phone.flow_down),
-            (self._room_of(session, "total"), phone.flow_up + phone.flow_down),
-        ):
-            if room <= 0:
-                return session.settled_at
-            if pace > 0:
-                end = min(end, session.settled_at + room / pace)
-        return end
-
-    def _room_of(self, session: Session, way: str) -> float:
-        limit = int(session.user.values.get(f"limit-bytes-{way}", "0"))
-        if not limit:
-            return math.inf
-        up, down = session.user.up + session.up, session.user.down + session.down
-        return limit - {"in": up, "out": down, "total": up + down}[way]
-
-    def _room(self, session: Session, up: int, down: int) -> tuple[int, int]:
-        """How much of this still fits in the user's limits."""
-        up = int(max(0, min(up, self._room_of(session, "in"))))
-        down = int(max(0, min(down, self._room_of(session, "out"))))
-        total = max(0, self._room_of(session, "total"))
-        up = int(min(up, total))
-        return up, int(min(down, total - up))
-
     def _count(self, session: Session, up: int, down: int) -> None:
         session.up += up
         session.down += down
@@ -560,7 +381,7 @@ class Hotspot:
         if elapsed <= 0 or not (phone.flow_up or phone.flow_down):
             return
         session.moved_at = session.host.seen_at = now
-        self._count(session, *self._room(session, round(phone.flow_up * elapsed), round(phone.flow_down * elapsed)))
+        self._count(session, *limits.room(session, round(phone.flow_up * elapsed), round(phone.flow_down * elapsed)))
 
     def used(self, user: UserRow) -> tuple[float, int, int]:
         """A user's seconds and bytes up and down, as its row shows them."""
@@ -573,16 +394,6 @@ class Hotspot:
         )
 
 
-def timeout(profile: dict[str, str], name: str, default: str) -> float:
-    """Seconds of a time-out, 0 where there is none."""
-    value = profile.get(name, default)
-    return 0.0 if value == "none" else values.duration_seconds(value)
-
-
-def _has_byte_limit(user: UserRow) -> bool:
-    return any(user.values.get(f"limit-bytes-{way}", "0") != "0" for way in ("in", "out", "total"))
-
-
 def _covers(written: str | None, ip: str) -> bool:
     if not written:
         return True
@@ -590,40 +401,3 @@ def _covers(written: str | None, ip: str) -> bool:
     if last:
         return ipaddress.ip_address(first) <= ipaddress.ip_address(ip) <= ipaddress.ip_address(last)  # type: ignore[operator]
     return ipaddress.ip_address(ip) in ipaddress.ip_network(written, strict=False)
-
-
-def api_login(hotspot: Hotspot, arguments: dict[str, str]) -> Session:
-    """`/ip/hotspot/active/login`, with the refusals that were seen on live routers. Raises `Trap`."""
-    host = _host_to_log_in(hotspot, arguments.get("ip"), arguments.get("mac-address"))
-    name, password = arguments.get("user", ""), arguments.get("password", "")
-    behaviour = hotspot.router.behaviour
-    if behaviour.login_needs_pap and "http-pap" not in hotspot.login_by():
-        raise Trap("login method not allowed")
-    if host.session is not None:
-        if behaviour.login_again == "keep":
-            return host.session
-        if behaviour.login_again == "refuse":
-            raise Trap(f"host {host.ip} is already authorized")
-        hotspot.end(host.session, "replaced", wake=False)
-    try:
-        return hotspot.login(name, lambda secret: secret == password, host, "http-pap")
-    except LoginRefused as refusal:
-        raise Trap(str(refusal)) from refusal
-
-
-def _host_to_log_in(hotspot: Hotspot, ip: str | None, mac: str | None) -> Host:
-    hotspot.look()
-    try:
-        ip = values.address(ip or "")
-    except BadValue as error:
-        raise Trap("invalid value for argument ip", 1) from error
-    try:
-        mac = values.mac(mac) if mac is not None else None
-    except BadValue as error:
-        raise Trap("invalid value of mac-address, mac address required", 1) from error
-    host = hotspot.hosts.get(ip)
-    if host is None:
-        raise Trap(f"unknown host IP {ip}")
-    if mac is not None and mac != host.mac:
-        raise Trap("wrong MAC provided")
-    return host

@@ -12,9 +12,10 @@ import secrets
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from bawaba.routers.simulators.routeros import garden, templates, values
+from bawaba.routers.simulators.routeros import garden, limits, templates, values
 from bawaba.routers.simulators.routeros.errors import LoginRefused
-from bawaba.routers.simulators.routeros.hotspot import Check, Phone, Session
+from bawaba.routers.simulators.routeros.guests import Phone, Session
+from bawaba.routers.simulators.routeros.hotspot import Check
 from bawaba.routers.simulators.routeros.http import Reply, Request
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class Servlet:
     def _of_session(self, session: Session) -> dict[str, str]:
         hotspot = self.router.hotspot
         hotspot.settle()
-        left = hotspot.time_left(session)
+        left = limits.time_left(session, hotspot.now())
         up, down = session.up, session.down
         known = {
             "uptime": values.shown_duration(hotspot.now() - session.started),

@@ -15,7 +15,8 @@ from typing import Any
 from bawaba.core.clock import Clock, SystemClock
 from bawaba.routers.simulators.routeros import menus, rights
 from bawaba.routers.simulators.routeros.faults import Faults
-from bawaba.routers.simulators.routeros.hotspot import Hotspot, Phone
+from bawaba.routers.simulators.routeros.guests import Phone
+from bawaba.routers.simulators.routeros.hotspot import Hotspot
 from bawaba.routers.simulators.routeros.menus.network import SERVICES
 from bawaba.routers.simulators.routeros.pages import STOCK_PAGES
 from bawaba.routers.simulators.routeros.settings import Behaviour, Settings

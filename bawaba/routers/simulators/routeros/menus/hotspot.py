@@ -6,16 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from bawaba.routers.simulators.routeros import values, versions
+from bawaba.routers.simulators.routeros.admission import api_login
 from bawaba.routers.simulators.routeros.errors import BadValue, Trap
-from bawaba.routers.simulators.routeros.hotspot import (
-    Cookie,
-    Host,
-    Hotspot,
-    Session,
-    UserRow,
-    api_login,
-    timeout,
-)
+from bawaba.routers.simulators.routeros.guests import Cookie, Host, Session, UserRow
+from bawaba.routers.simulators.routeros.hotspot import Hotspot
+from bawaba.routers.simulators.routeros.limits import time_left, timeout
 from bawaba.routers.simulators.routeros.tables import Field, Getter, Menu, Row, Table, View, reference
 
 if TYPE_CHECKING:
@@ -240,7 +235,7 @@ def _active(router: Router) -> View:
             "mac-address": lambda session: session.host.mac,
             "uptime": lambda session: values.shown_duration(hotspot.now() - session.started),
             "idle-time": lambda session: values.shown_duration(hotspot.now() - session.moved_at),
-            "session-time-left": lambda session: _optional(hotspot.time_left(session)),
+            "session-time-left": lambda session: _optional(time_left(session, hotspot.now())),
             "idle-timeout": lambda session: _optional(timeout(session.profile.values, "idle-timeout", "none") or None),
             "keepalive-timeout": lambda session: _optional(
                 timeout(session.profile.values, "keepalive-timeout", "2m") or None

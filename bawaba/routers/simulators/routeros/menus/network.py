@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bawaba.routers.simulators.routeros import values, versions
 from bawaba.routers.simulators.routeros.errors import Trap
-from bawaba.routers.simulators.routeros.hotspot import Session
+from bawaba.routers.simulators.routeros.guests import Session
 from bawaba.routers.simulators.routeros.tables import Field, Getter, Menu, Table, View, reference
 
 if TYPE_CHECKING:
