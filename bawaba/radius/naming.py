@@ -47,7 +47,7 @@ def for_closing_out(kind: Kind, keyring: Keyring) -> Kind:
     device, unless that has a newer one there, which must not be hit."""
 
     def named(db: Session, job: Promised, now: datetime) -> Any:
-        work: tuple[int, Client] | None = kind.prepare(db, job, now)
+        work: tuple[str, Client] | None = kind.prepare(db, job, now)
         if work is None or not _speaks_radius(db, job.router_id):
             return work
         life = _newest(db, job)
@@ -56,8 +56,8 @@ def for_closing_out(kind: Kind, keyring: Keyring) -> Kind:
             return None if newer else work
         if life.stopped_at is not None:
             return None
-        session_id, client = work
-        return session_id, _named(client, life, keyring, now)
+        key, client = work
+        return key, _named(client, life, keyring, now)
 
     return replace(kind, prepare=named)
 

@@ -72,9 +72,10 @@ def look(db: Session, router_id: int, interim_s: int, now: datetime, next_at: da
     before, last = router.status, router.last_seen_at
     heard_since = datetime.fromtimestamp(router.boot, UTC)
     is_silent = last is None or rules.is_lost(last, interim_s, now, rules.SILENT_INTERVALS)
-    signs = {sign.id: sign.seen_at for sign in SIGNS.all(db, router_id=router_id)}
+    live = accounting.LIVE_AT.all(db, router_id=router_id)
+    signs = {sign.id: sign.seen_at for sign in SIGNS.all(db, router_id=router_id)}  # of all of them: they are locked
     ended, online = [], 0
-    for session in accounting.LIVE_AT.all(db, router_id=router_id):
+    for session in live:
         sign = max(signs[session.id] or session.created_at, heard_since)
         cause, ended_at = _why(db, session, signs[session.id], sign, interim_s, is_silent, now)
         if cause is not None and end_session(db, session.id, cause, now, ended_at):
