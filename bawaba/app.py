@@ -16,6 +16,8 @@ from bawaba.accounts.authentication import authenticate
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import api as health_api
 from bawaba.monitoring import web as monitoring_pages
+from bawaba.notifications import api as notifications_api
+from bawaba.notifications import web as notifications_pages
 from bawaba.plans import api as plans_api
 from bawaba.plans import web as plans_pages
 from bawaba.portal import api as portal_api
@@ -54,6 +56,8 @@ BLUEPRINTS = [
     sales_api.bp,
     sessions_api.bp,
     monitoring_pages.bp,
+    notifications_api.bp,
+    notifications_pages.bp,
     people_pages.bp,
     sites_pages.bp,
     plans_pages.bp,

@@ -3,6 +3,7 @@
 import bawaba.accounts.models
 import bawaba.core.models
 import bawaba.monitoring.models
+import bawaba.notifications.models
 import bawaba.plans.models
 import bawaba.radius.models
 import bawaba.routers.models

@@ -21,6 +21,8 @@ from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling, samples
 from bawaba.monitoring.samples import Samples
+from bawaba.notifications import incidents
+from bawaba.notifications.notifier import Notifier
 from bawaba.radius import naming, watching
 from bawaba.routers import cards, devices, promises
 from bawaba.routers.part import Routers
@@ -67,19 +69,20 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     rt.parts["card_store"] = CardStore(config.data_dir, rt.keyring)
     rt.parts["batch_maker"] = BatchMaker(rt)
     rt.parts["housekeeping"] = Housekeeping(rt)
+    rt.parts["notifier"] = Notifier(rt)
     return rt
 
 
 def start_background(rt: Runtime) -> None:
     """Begin to poll, deliver, make batches and keep house."""
-    for name in ("routers", "batch_maker", "housekeeping"):
+    for name in ("routers", "batch_maker", "housekeeping", "notifier"):
         rt.parts[name].start()
     rt.parts["routers"].loop.keep(rt.parts["samples"].keep_writing(), "looks at routers")
 
 
 def stop(rt: Runtime) -> None:
     """End what runs, in the order that lets each finish."""
-    for name in ("housekeeping", "batch_maker", "routers"):
+    for name in ("notifier", "housekeeping", "batch_maker", "routers"):
         rt.parts[name].stop()
     rt.database.close()
 
@@ -132,6 +135,7 @@ def keep_house(db: Session, now: datetime) -> None:
     idempotency.prune(db, now)
     signing_in.prune(db, now)
     guessing.prune(db, now)
+    incidents.prune(db, now)
     promises.prune(db, now - timedelta(days=7))
     samples.prune(db, now)
 

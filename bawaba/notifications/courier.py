@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from bawaba.notifications import rules
-from bawaba.notifications.words import Message
 
 DEADLINE_S = 25.0
 MODULE = "bawaba.notifications.courier"
@@ -23,9 +23,18 @@ TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
 PASSED_ON = ("PATH", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "PYTHONPATH")
 
 
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A line, and what more there is to say."""
+
+    title: str
+    body: str
+
+
 def carry(url: str, message: Message, severity: str, *, allow_private: bool, deadline_s: float = DEADLINE_S) -> str:
     """Send a message by an apprise URL; how that went, in a word: sent, not_taken, timed_out, private_host, bad_url."""
-    order = {"url": url, "title": message.title, "body": message.body, "type": TYPES[severity], "private": allow_private}
+    words = {"title": message.title, "body": message.body or message.title}
+    order = {"url": url, "type": TYPES[severity], "private": allow_private} | words
     return _run(orjson.dumps(order), deadline_s)
 
 
@@ -36,11 +45,11 @@ def check(url: str) -> str:
 
 def _run(order: bytes, deadline_s: float) -> str:
     """The URL goes through a pipe, never on a command line. The child gets no settings of ours."""
+    command = [sys.executable, "-m", MODULE]
     environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    pipes = {"input": order, "capture_output": True, "timeout": deadline_s}
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", MODULE], input=order, capture_output=True, timeout=deadline_s, env=environ, check=False
-        )
+        done = subprocess.run(command, env=environ, check=False, **pipes)  # type: ignore[call-overload]
     except subprocess.TimeoutExpired:
         return TIMED_OUT
     word = done.stdout.decode("ascii", "replace").strip()

@@ -119,9 +119,9 @@ def _routers(db: Session, now: datetime) -> list[NotificationChanged]:
         incident = Incident("router_down", "critical", router.site_id, key, f"/routers/{router.id}", facts)
         news += begin(db, incident, now)
     for notification in _open(db, "router_down"):
-        router = db.get(Router, int(notification.key.partition(":")[2]))
-        if router is None or router.status != "down":
-            news += _getting_better(db, notification, router, now)
+        concerned = db.get(Router, int(notification.key.partition(":")[2]))
+        if concerned is None or concerned.status != "down":
+            news += _getting_better(db, notification, concerned, now)
     return news
 
 
@@ -234,7 +234,7 @@ def guessing(db: Session, site_id: int, now: datetime) -> list[NotificationChang
 
 
 def database_was_away(db: Session, since: datetime, now: datetime) -> list[NotificationChanged]:
-    """The database is back: what nobody could write down then. Its messages went out at once, so only the end is sent."""
+    """The database is back: what nobody could write down then. Its beginning was told at once; its end is sent now."""
     incident = Incident("database", "critical", None, "database", "/dashboard", {})
     news = begin(db, incident, since)
     for one in news:

@@ -65,5 +65,3 @@ def _all_there(db: Session, actor: Actor, ids: Sequence[int]) -> None:
     there = db.scalar(select(func.count()).select_from(visible(actor).where(Notification.id.in_(ids)).subquery()))
     if there != len(set(ids)):
         raise NotificationNotFound()
-
-

@@ -7,7 +7,7 @@ import ipaddress
 SEVERITIES = ("info", "warning", "critical")
 FIRST_RETRY_S, LONGEST_RETRY_S, TRIES = 10.0, 1800.0, 12  # together about four hours
 ON_THIS_MACHINE = frozenset(
-    "dbus gio glib gnome growl kde macosx qt syslog windows".split()
+    ["dbus", "gio", "glib", "gnome", "growl", "kde", "macosx", "qt", "syslog", "windows"]
 )  # ways that would speak to the server's own desktop or log
 
 

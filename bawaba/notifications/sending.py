@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from bawaba.core.keyring import Keyring
 from bawaba.core.runtime import Runtime
 from bawaba.notifications import courier, rules, words
+from bawaba.notifications.courier import Message
 from bawaba.notifications.models import Notification, NotificationChannel, NotificationDelivery
-from bawaba.notifications.words import Message
 
 log = structlog.get_logger(__name__)
 LEASE_S = 60.0  # longer than a courier may take

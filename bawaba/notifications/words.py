@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from bawaba.notifications.courier import Message
 from bawaba.notifications.models import Notification
 from bawaba.web.language import span, translate, translate_count
 
 Facts = dict[str, Any]
 BEGUN, OVER = "begun", "over"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A line, and what more there is to say."""
-
-    title: str
-    body: str
 
 
 def of(notification: Notification, phase: str, language: str) -> Message:

@@ -10,6 +10,7 @@ from jinja2.ext import babel_extract
 
 import bawaba
 from bawaba.accounts.people_web import ROLES
+from bawaba.notifications.web import RESULTS, SEVERITY_NAMES
 from bawaba.portal.words import ENDED, HEADINGS
 from bawaba.routers.links import driver_class, known_drivers
 from bawaba.routers.options import options_of
@@ -29,7 +30,7 @@ def sentences() -> set[str]:
     found |= set(SENTENCES.values()) | {said.text for said in pages.SAID.values()} | set(FAULTS.values())
     found |= set(of_makes())
     found |= {text for words in ROLES.values() for text in words} | set(MAKES.values()) | set(CAUSES.values())
-    found |= set(HEADINGS.values()) | set(ENDED.values())
+    found |= set(HEADINGS.values()) | set(ENDED.values()) | set(RESULTS.values()) | set(SEVERITY_NAMES.values())
     for title, links in pages.MENU:
         found |= {title, *(link.text for link in links), *(link.short for link in links)}
     return found - {""}
