@@ -52,6 +52,7 @@ class TestLogin:
             (("0042", "10.5.50.2", "=mac-address=what"), "invalid value of mac-address, mac address required"),
             (("0042", "10.5.50.2", "=mac-address=02:00:00:00:00:99"), "wrong MAC provided"),
             (("0043", "10.5.50.2"), "invalid username or password"),
+            (("locked", "10.5.50.2"), "invalid username or password"),
             (("off", "10.5.50.2"), "invalid username or password"),
             (("elsewhere", "10.5.50.2"), "user elsewhere is not allowed to log in from this MAC address"),
             (
@@ -62,6 +63,7 @@ class TestLogin:
     )
     def test_refusals_are_those_of_live_routers(self, router, raw, words, refusal):
         router.add("/ip/hotspot/user", name="0042")
+        router.add("/ip/hotspot/user", name="locked", password="pw")
         router.add("/ip/hotspot/user", name="off", disabled="yes")
         router.add("/ip/hotspot/user", name="elsewhere", mac_address="02:00:00:00:00:99")
         router.add("/ip/hotspot/user", name="02:00:00:00:00:77")
