@@ -10,10 +10,11 @@ from flask import Response, redirect, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import MethodNotAllowed
 
-from bawaba.portal import redirects
+from bawaba.portal import pages, redirects
 from bawaba.portal.guests import Told, identify
 from bawaba.portal.visit import Visit, visit
 from bawaba.portal.web import for_guests
+from bawaba.radius import signing_in
 from bawaba.sessions import redeem
 from bawaba.sessions.redeem import Redemption
 from bawaba.sessions.schemas import RedeemIn
@@ -40,6 +41,9 @@ def redeem_card() -> ResponseReturnValue:
 @for_guests
 def _by_form(here: Visit) -> ResponseReturnValue:
     wanted = form(RedeemIn)
+    if here.router is not None and signing_in.signs_in_itself(here.router.driver):
+        ref = here.told.site_ref
+        return pages.hand_over(here, signing_in.form_for(here.rt, here.router.id, wanted.code, ref))
     redeem.redeem(here.rt, wanted.code, here.guest, move=wanted.move)
     return redirect(here.link("/status"), 303)
 

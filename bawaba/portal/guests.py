@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bawaba.core.errors import Invalid, field_fault
 from bawaba.core.runtime import Runtime
+from bawaba.radius import signing_in
 from bawaba.routers.devices import canonical_mac
 from bawaba.routers.directory import Entry, directory
 from bawaba.routers.driver import Client, GatewayError
@@ -40,10 +41,20 @@ def identify(rt: Runtime, told: Told) -> Guest:
         raise UnknownPlace()
     if router.driver in BELIEVES_REDIRECT:
         return _believed(router, told)
+    if signing_in.signs_in_itself(router.driver):
+        return _reported(rt, router, told)
     try:
         seen: Client | None = part(rt).ask(router.id, "locate", ip=told.source_ip, deadline_s=LOCATE_S)
     except GatewayError as error:
         raise RouterUnreachableNow() from error
+    if seen is None or seen.mac is None:
+        raise UnknownDevice()
+    return Guest(router.id, seen.mac, told.source_ip, told.site_ref)
+
+
+def _reported(rt: Runtime, router: Entry, told: Told) -> Guest:
+    """A device whose gateway cannot be asked, but has told who has that address."""
+    seen = rt.read(signing_in.device_at, router.id, told.source_ip)
     if seen is None or seen.mac is None:
         raise UnknownDevice()
     return Guest(router.id, seen.mac, told.source_ip, told.site_ref)

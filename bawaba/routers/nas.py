@@ -95,6 +95,13 @@ class NasOptions(RouterOptions):
         title="Signed packets only",
         description="Packets without Message-Authenticator are dropped: others could forge them (CVE-2024-3596).",
     )
+    login_url: str = Field(
+        "",
+        title="Its login page",
+        description="Where guests who type a code on our page are sent with it, like http://10.5.50.1/login.",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?)?$",
+        max_length=200,
+    )
     networks: Networks = Field(
         (),
         title="Its packets come from",
