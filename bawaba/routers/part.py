@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Hashable
+import time
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -29,6 +31,7 @@ LEASE_S = 30.0
 LEASE_EVERY_S = 10.0
 LOOK_EVERY_S = 0.5
 TURN_S = 0.1
+STUCK_S = 0.3  # a router that lets the first who asks wait so long does not answer the others sooner
 POLLS_AT_ONCE = 64
 Poll = Callable[[Runtime, int], Awaitable[None]]
 OnBack = Callable[[Runtime, int], Awaitable[None]]
@@ -56,6 +59,9 @@ class Routers:
         self.on_poll: Poll | None = None
         self.owner = rt.config.process_name
         self._waiting = threading.BoundedSemaphore(waiting_most or max(1, rt.config.web_threads // 2))
+        self._threads_for_one = waiting_most or max(1, rt.config.web_threads // 2)
+        self._asking: dict[int, list[float]] = {}  # since when threads wait for each router's answer
+        self._asking_lock = threading.Lock()
         self._busy: set[Hashable] = set()
         self._new_router = False
         self._wake: asyncio.Event | None = None
@@ -83,13 +89,30 @@ class Routers:
         self.loop.stop()
 
     def ask(self, router_id: int, verb: str, *args: Any, deadline_s: float, **kwargs: Any) -> Any:
-        """Ask a router from a thread and wait. Raises `GatewayError`s; `RouterUnreachable` past the deadline."""
-        future = self.loop.submit(self.links.ask(router_id, verb, *args, deadline_s=deadline_s, **kwargs))
+        """Ask a router from a thread and wait. Raises `GatewayError`s; `RouterUnreachable` past the deadline, and at
+        once where half of the threads wait for this very router already and it does not answer."""
+        with self._waits_for(router_id):
+            future = self.loop.submit(self.links.ask(router_id, verb, *args, deadline_s=deadline_s, **kwargs))
+            try:
+                return future.result(deadline_s + 1.0)
+            except TimeoutError as error:
+                future.cancel()
+                text = f"no answer to {verb} within {deadline_s:g} s"
+                raise RouterUnreachable(text, outcome_known=False) from error
+
+    @contextmanager
+    def _waits_for(self, router_id: int) -> Iterator[None]:
+        began = time.monotonic()
+        with self._asking_lock:
+            asking = self._asking.setdefault(router_id, [])
+            if len(asking) >= self._threads_for_one and began - min(asking) > STUCK_S:
+                raise RouterUnreachable("others wait for its answer already")
+            asking.append(began)
         try:
-            return future.result(deadline_s + 1.0)
-        except TimeoutError as error:
-            future.cancel()
-            raise RouterUnreachable(f"no answer to {verb} within {deadline_s:g} s", outcome_known=False) from error
+            yield
+        finally:
+            with self._asking_lock:
+                asking.remove(began)
 
     def deliver(self, job: Promised, prepared: Any, wait_s: float) -> Delivered | None:
         """Deliver a fresh promise now and wait for it, `wait_s` at most; what came of it, or None while it is

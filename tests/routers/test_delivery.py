@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling
 from bawaba.routers import cards
-from bawaba.routers.driver import Client, Grant
+from bawaba.routers.driver import Client, Grant, RouterUnreachable
 from bawaba.routers.drivers import fake
 from bawaba.routers.events import JobFailed, RouterStatusChanged
 from bawaba.routers.models import Router, RouterGrant, RouterJob
@@ -324,3 +326,18 @@ def test_promises_keep_count_of_rows_small(rt, cast, clock, shop):
     clock.advance(120)
     deliver(rt, router.id)
     assert rt.read(lambda db: db.scalar(select(func.count()).select_from(RouterJob))) == 1
+
+
+def test_a_silent_router_holds_half_of_the_threads_at_most(rt, cast):
+    """Six threads wait for it; the seventh is told at once that it does not answer."""
+    fake.box(cast.router.id).break_with("slow")
+    routers = rt.parts["routers"]
+    most = rt.config.web_threads // 2
+    with ThreadPoolExecutor(most) as pool:
+        waiting = [pool.submit(routers.ask, cast.router.id, "locate", mac=PHONE, deadline_s=2.0) for _ in range(most)]
+        time.sleep(0.5)
+        with pytest.raises(RouterUnreachable, match="others wait"):
+            routers.ask(cast.router.id, "locate", mac=PHONE, deadline_s=2.0)
+        assert not any(future.done() for future in waiting)
+        for future in waiting:
+            assert isinstance(future.exception(), RouterUnreachable)

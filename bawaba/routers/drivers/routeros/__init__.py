@@ -58,7 +58,7 @@ class Driver(RouterDriver):
         told = options.Options.model_validate(connection.options)
         way = way_to(connection, told)
         counting = _countings.setdefault((way.host, way.port), Counting())
-        self._box = Box(Api(way), connection.install, told, clock or SystemClock(), counting)
+        self._box = Box(Api(way, connection.connect_s), connection.install, told, clock or SystemClock(), counting)
         self._box.api.on_connect = self._box.connected
 
     async def probe(self) -> Info:

@@ -190,8 +190,9 @@ class Interrupted(RouterRejected):
 class Api:
     """A router's API, connected when first needed and again when it was lost."""
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Way, connect_s: float = CONNECT_S) -> None:
         self.way = way
+        self._connect_s = connect_s  # at least so long a connection may take
         self.link_s = 0.0  # how long the last connection took to open
         self._line: Line | None = None
         self._opening = asyncio.Lock()
@@ -287,7 +288,7 @@ class Api:
 
     async def _dialled(self) -> Line:
         way, began = self.way, time.monotonic()
-        limit_s = max(CONNECT_S, LINK_TIMES * self.link_s)
+        limit_s = max(self._connect_s, LINK_TIMES * self.link_s)
         try:
             async with asyncio.timeout(limit_s):
                 transport, line = await asyncio.get_running_loop().create_connection(Line, way.host, way.port)
