@@ -243,17 +243,22 @@ def _named_value(text: str) -> tuple[str, str]:
 
 @router.command("test")
 @click.argument("router_id", type=int)
-def router_test(router_id: int) -> None:
+@click.option("--trust", metavar="FINGERPRINT", help="Its certificate's, which you have compared; trusted from now on.")
+def router_test(router_id: int, trust: str | None) -> None:
     """Ask the router ROUTER_ID who it is; exit code 1 when it does not answer well."""
     from bawaba.core.actor import SYSTEM
     from bawaba.routers import service
 
     with _runtime() as rt:
+        if trust is not None:
+            service.trust_certificate(rt, SYSTEM, router_id, trust)
         info, error = service.test_router(rt, SYSTEM, router_id)
         if info is None:
             click.echo(f"router {router_id}: {error.code if error else 'error'}: {error}", err=True)
             sys.exit(1)
         click.echo(f"router {router_id}: {info.board} {info.version}")
+        for right in info.missing_rights:
+            click.echo(f"  lacks the right: {right}")
         for note in info.notes:
             click.echo(f"  {note}")
 

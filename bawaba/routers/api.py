@@ -9,7 +9,7 @@ from apiflask import APIBlueprint
 
 from bawaba.accounts.idempotency import idempotent, once
 from bawaba.routers import queries, service
-from bawaba.routers.driver import GatewayError
+from bawaba.routers.driver import GatewayError, UnknownCertificate
 from bawaba.routers.reconcile import reconcile_now
 from bawaba.routers.schemas import DeviceIn, RouterChange, RouterIn, device_out, router_out
 from bawaba.sites.asked import asked_site, site_in_body
@@ -73,7 +73,8 @@ def test_router(router_id: int) -> dict[str, Any]:
     """Ask a router who it is, now."""
     info, error = service.test_router(runtime(), actor(), router_id)
     if info is None:
-        return {"ok": False, "error": error.code if error else "gateway_error", "message": str(error)}
+        shown = {"certificate": error.certificate} if isinstance(error, UnknownCertificate) else {}
+        return {"ok": False, "error": error.code if error else "gateway_error", "message": str(error), **shown}
     return {
         "ok": True,
         "version": info.version,

@@ -192,6 +192,16 @@ class RouterAuthFailed(GatewayError):
     code = "auth_failed"
 
 
+class UnknownCertificate(RouterAuthFailed):
+    """The gateway showed a certificate that its owner has not said is its own. `certificate` is its fingerprint
+    (SHA-256, AA:BB:…), which the option `certificate` would take; `changed`: another one was known."""
+
+    def __init__(self, message: str, certificate: str, *, changed: bool) -> None:
+        super().__init__(message)
+        self.certificate = certificate
+        self.changed = changed
+
+
 class Reason(enum.StrEnum):
     """Why a gateway refused what it understood."""
 

@@ -81,6 +81,13 @@ def change_router(rt: Runtime, actor: Actor, router_id: int, changes: dict[str, 
     return router
 
 
+def trust_certificate(rt: Runtime, actor: Actor, router_id: int, certificate: str) -> Router:
+    """The owner has compared this fingerprint with the router's own: only such a certificate is spoken to from now on.
+    Raises `Invalid` where the make knows no certificates."""
+    router = rt.read(queries.get_router, actor, router_id)
+    return change_router(rt, actor, router_id, {"options": {**router.options, "certificate": certificate}})
+
+
 def _change(db: Session, rt: Runtime, actor: Actor, router_id: int, changes: dict[str, Any], now: datetime) -> Router:
     router = queries.get_router(db, actor, router_id)
     changes = dict(changes)

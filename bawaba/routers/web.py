@@ -97,6 +97,14 @@ def test_router(router_id: int) -> Response:
 test_router.__test__ = False  # type: ignore[attr-defined]  # pytest takes the name for a test
 
 
+@bp.post("/routers/<int:router_id>/trust")
+@requires("routers:write")
+def trust_certificate(router_id: int) -> Response:
+    """Trust the certificate that the last test showed, and test again."""
+    service.trust_certificate(runtime(), actor(), router_id, request.form.get("certificate", ""))
+    return test_router(router_id)
+
+
 @bp.post("/routers/<int:router_id>/reconcile")
 @requires("routers:write")
 def compare_router(router_id: int) -> Response:

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from bawaba.routers.drivers.routeros.reach import bare
 from bawaba.routers.models import Router
 from tests.cast import Cast
 from tests.pages.browser import Browser
@@ -45,3 +46,26 @@ def test_what_is_wrong_is_said_at_its_field(hana: Browser, router: Router):
 
 def test_an_operator_never_sees_a_routers_password(omar: Browser, router: Router):
     assert omar.get(f"/routers/{router.id}/setup").status_code == 403
+
+
+def test_the_owner_trusts_the_certificate_that_the_first_test_shows(hana: Browser, cast: Cast, rt, routeros):
+    router = cast.make_router(
+        cast.site.id,
+        driver="routeros",
+        address="127.0.0.1",
+        port=routeros.tls_port,
+        username="admin",
+        password_sealed=rt.keyring.encrypt(b"secret", b"router password"),
+    )
+    first = hana.post(f"/routers/{router.id}/test")
+    assert "It is not known yet." in first.text and bare(routeros.fingerprint) in bare(first.text)
+
+    trusted = hana.post(f"/routers/{router.id}/trust", {"certificate": routeros.fingerprint})
+    assert "It answers." in trusted.text and "Licence level 4: 0 of 200 guests are online." in trusted.text
+
+    changed = hana.post(f"/routers/{router.id}/trust", {"certificate": ":".join(["AB"] * 32)})
+    assert "It shows another certificate than before." in changed.text
+
+
+def test_an_operator_trusts_no_certificate(omar: Browser, router: Router):
+    assert omar.post(f"/routers/{router.id}/trust", {"certificate": "AB" * 32}).status_code == 403

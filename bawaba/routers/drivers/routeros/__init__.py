@@ -26,12 +26,9 @@ from bawaba.routers.driver import (
 from bawaba.routers.drivers.routeros import admitting, bulk, devices, ending, options, probing, watching
 from bawaba.routers.drivers.routeros.box import Box
 from bawaba.routers.drivers.routeros.client import Api
-from bawaba.routers.drivers.routeros.counting import Counting
 from bawaba.routers.drivers.routeros.options import way_to
 from bawaba.routers.drivers.routeros.reach import TLS_PORT
 from bawaba.routers.options import Needs
-
-_countings: dict[tuple[str, int], Counting] = {}  # what was found out about a router outlives a connection to it
 
 
 class Driver(RouterDriver):
@@ -46,6 +43,8 @@ class Driver(RouterDriver):
         username=True,
         username_help="An account for Bawaba alone; the setup script makes it.",
         password=True,
+        password_made=True,
+        password_help="Made up where you leave it empty; the setup script gives it to the router.",
     )
     caps = (
         Cap.PRELOAD | Cap.ADMIT | Cap.KICK | Cap.SESSIONS | Cap.COUNTERS | Cap.TIME_LIMIT | Cap.UPTIME_CUMULATIVE
@@ -57,8 +56,7 @@ class Driver(RouterDriver):
         super().__init__(connection)
         told = options.Options.model_validate(connection.options)
         way = way_to(connection, told)
-        counting = _countings.setdefault((way.host, way.port), Counting())
-        self._box = Box(Api(way, connection.connect_s), connection.install, told, clock or SystemClock(), counting)
+        self._box = Box(Api(way, connection.connect_s), connection.install, told, clock or SystemClock())
         self._box.api.on_connect = self._box.connected
 
     async def probe(self) -> Info:

@@ -269,7 +269,7 @@ def _told(box: Box, place: Place) -> RouterSession:
     assert tag is not None
     with understood():
         here = [row for row in place.online if row.get("address") == place.ip]
-        return session_of(box, tag, place.user, here)
+        return session_of(box, tag, place.user, here, box.clock.now())
 
 
 async def _forget(box: Box, grant: Grant) -> None:

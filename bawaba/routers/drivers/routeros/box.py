@@ -34,7 +34,7 @@ class Box:
     install: str
     options: Options
     clock: Clock
-    counting: Counting
+    counting: Counting = field(default_factory=Counting)
     profiles: set[str] = field(default_factory=set)  # those that this connection has seen to be right
     strangers: set[str] = field(default_factory=set)  # names of users that are not ours
     card_keys: dict[str, words.Tag] = field(default_factory=dict)  # our cards' tags by the users' names
@@ -50,6 +50,7 @@ class Box:
     def connected(self) -> None:
         """On a new connection nothing that was seen before need still be so."""
         self.licence_seen = False
+        self.counting.begin()
         self.profiles.clear()
         self.strangers.clear()
         self.card_keys.clear()

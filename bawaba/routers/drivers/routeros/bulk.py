@@ -104,7 +104,8 @@ def _raise_where_the_link_broke_at_once(results: Sequence[Result]) -> None:
 
 async def _put_sound(box: Box, grants: Sequence[Grant]) -> list[Result]:
     conveyor = Conveyor(box, time.monotonic() + BULK_S)
-    tags = [words.Tag(box.install, grant.key, grant.rev, box.now_ms()) for grant in grants]
+    epoch = box.now_ms()
+    tags = [words.Tag(box.install, grant.key, grant.rev, epoch) for grant in grants]
     adds = [_add(box, grant, tag) for grant, tag in zip(grants, tags, strict=True)]
     answers = await conveyor.all(adds)
     results = [_added(grant, answer) for grant, answer in zip(grants, answers, strict=True)]

@@ -141,10 +141,12 @@ class Line(asyncio.Protocol):
 
     def _take(self, sentence: list[str]) -> None:
         kind, tag, row = sentence[0], "", {}
-        for word in sentence[1:]:
+        for word in sentence:
             if word[0] == "=":
-                name, _, value = word[1:].partition("=")
-                row[name] = value if value.isascii() else text_of(value)
+                end = word.find("=", 1)
+                if end > 0:
+                    value = word[end + 1 :]
+                    row[word[1:end]] = value if value.isascii() else text_of(value)
             elif word.startswith(".tag="):
                 tag = word[5:]
         if kind == "!fatal":

@@ -18,7 +18,7 @@ ZERO = Used()
 
 
 class Counting:
-    """How one router counts. `live` is None until it is known."""
+    """How one router counts, learned anew on each connection: it may have been updated. `live` is None until known."""
 
     def __init__(self) -> None:
         self.live: bool | None = None
@@ -27,19 +27,21 @@ class Counting:
     def used(self, user: Row | None, online: Sequence[Row]) -> Used:
         """What a user has used, from its row and those of its sessions. Lists the sessions first, then the users."""
         own = ZERO if user is None else _of(user)
-        running = ZERO
-        for row in online:
-            one = _of(row)
-            running = Used(running.seconds + one.seconds, running.up + one.up, running.down + one.down)
         if not online:
             return own
-        if len(online) == 1 and user is not None:
+        running = _of(online[0]) if len(online) == 1 else Used(*map(sum, zip(*map(_of, online), strict=True)))
+        if self.live is None and len(online) == 1 and user is not None:
             self._learn(online[0].get(".id", ""), own, running)
         if self.live:
             return own
         if self.live is None:
-            return Used(*(max(pair) for pair in zip(_parts(own), _parts(running), strict=True)))
-        return Used(*(sum(pair) for pair in zip(_parts(own), _parts(running), strict=True)))
+            return Used(*map(max, own, running))
+        return Used(own.seconds + running.seconds, own.up + running.up, own.down + running.down)
+
+    def begin(self) -> None:
+        """Nothing is known on a new connection."""
+        self.live = None
+        self._last.clear()
 
     def forget(self, active_ids: set[str]) -> None:
         """Keep what was seen of these sessions only."""
@@ -63,9 +65,5 @@ class Counting:
 
 
 def _of(row: Row) -> Used:
-    number = words.number
-    return Used(words.seconds(row.get("uptime", "")), number(row.get("bytes-in")), number(row.get("bytes-out")))
-
-
-def _parts(used: Used) -> tuple[int, int, int]:
-    return used.seconds, used.up, used.down
+    number, get = words.number, row.get
+    return Used(words.seconds(get("uptime", "")), number(get("bytes-in")), number(get("bytes-out")))

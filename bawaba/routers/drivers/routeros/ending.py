@@ -67,7 +67,7 @@ def _last_of(
     box: Box, tag: words.Tag, user: Row | None, online: Sequence[Row], key: str | None, leaving: Leaving | None = None
 ) -> RouterSession:
     """What to book at the end: the user's own counters once it is logged out, never less than were seen before."""
-    session = session_of(box, tag, user, [] if user is not None else online)
+    session = session_of(box, tag, user, [] if user is not None else online, box.clock.now())
     before = box.counting.used(leaving.users[0], online) if leaving is not None else words.Used()
     row = online[0] if online else user or {}
     return RouterSession(

@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bawaba.routers.driver import RouterAuthFailed
+from bawaba.routers.driver import RouterAuthFailed, UnknownCertificate
 
 PLAIN_PORT, TLS_PORT = 8728, 8729
 SIOCGIFADDR = 0x8915  # Linux, netdevice(7)
@@ -54,17 +54,14 @@ def bare(pin: str) -> str:
 
 
 def check_certificate(way: Way, certificate: bytes | None) -> None:
-    """See that this is the router that the owner knows. Raises `RouterAuthFailed`."""
+    """See that this is the router that the owner knows. Raises `UnknownCertificate` where it is not."""
     if certificate is None:
         raise RouterAuthFailed("the router showed no certificate; make one for its service api-ssl")
     shown = fingerprint(certificate)
     if not way.pin:
-        raise RouterAuthFailed(
-            f"this router is not known yet. Its certificate has the SHA-256 fingerprint {shown}. If that is what the "
-            "router itself says (System, Certificates), write it into the option certificate"
-        )
+        raise UnknownCertificate(f"not known yet; its certificate has the fingerprint {shown}", shown, changed=False)
     if not hmac.compare_digest(bare(shown), way.pin):
-        raise RouterAuthFailed(f"another certificate than before: its fingerprint is {shown}. Is it still your router?")
+        raise UnknownCertificate(f"another certificate than before, with the fingerprint {shown}", shown, changed=True)
 
 
 def check_plain(way: Way, local: str, peer: str) -> None:

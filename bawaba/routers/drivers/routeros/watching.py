@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bawaba.routers.driver import (
     Client,
@@ -25,6 +25,8 @@ from bawaba.routers.drivers.routeros.box import (
 )
 from bawaba.routers.drivers.routeros.client import LIST_S, Reply, Row, raised, reading
 
+POLLED_ACTIVE = ".id,user,address,mac-address,uptime,bytes-in,bytes-out"
+POLLED_USER = "name,comment,uptime,bytes-in,bytes-out"
 STRANGERS_ASKED = 500
 
 
@@ -34,86 +36,84 @@ async def sessions(box: Box) -> list[RouterSession]:
     A device that the router has logged out because it does not answer, and that is still away, is told as it was: its
     right goes on. Once the device is back, its session is told as ended, so that it is let in again.
     """
-    session_mark = words.mark(box.install, "session")
     active, users = await box.api.read(
-        _of_server(box, reading(ACTIVE, ACTIVE_NAMES)),
-        reading(USER, USER_NAMES, f"?email={session_mark}"),
+        _of_server(box, reading(ACTIVE, POLLED_ACTIVE)),
+        reading(USER, POLLED_USER, _our_sessions(box)),
         deadline_s=LIST_S,
     )
+    now = box.clock.now()
     with understood():
         by_user: dict[str, list[Row]] = {}
         for row in active:
             by_user.setdefault(row.get("user", ""), []).append(row)
-        found = [one for row in users if (one := _held(box, row, by_user.pop(row["name"], []))) is not None]
-    found = await _judged(box, found)
-    box.told = {s.key: (s.epoch, s.up, s.down) for s in found if s.key is not None}
+        ours = [(row, tag) for row in users if (tag := box.tag_of(row)) is not None]
+        found = [session_of(box, tag, row, on, now) for row, tag in ours if (on := by_user.pop(row["name"], None))]
+    if len(found) < len(ours):
+        found += await _off_line(box, {session.id for session in found})
+    box.told = {session.id: (session.epoch, session.up, session.down) for session in found}
     box.counting.forget({row.get(".id", "") for row in active})
-    others = [row for rows in by_user.values() for row in rows]
     await _know(box, [name for name in by_user if name not in box.strangers and name not in box.card_keys])
     with understood():
-        return found + [_other(box, row) for row in others]
+        return found + [_other(box, row, now) for rows in by_user.values() for row in rows]
 
 
 def _of_server(box: Box, question: tuple[str, ...]) -> tuple[str, ...]:
     return (*question, f"?server={box.options.server}") if box.options.server else question
 
 
-def _held(box: Box, user: Row, online: Sequence[Row]) -> RouterSession | None:
-    """The session that a user row is there for; None where the row is not ours."""
-    tag = box.tag_of(user)
-    return None if tag is None else session_of(box, tag, user, online)
+def _our_sessions(box: Box) -> str:
+    return f"?email={words.mark(box.install, 'session')}"
 
 
-def session_of(box: Box, tag: words.Tag, user: Row | None, online: Sequence[Row]) -> RouterSession:
+def session_of(
+    box: Box, tag: words.Tag, user: Row | None, online: Sequence[Row], now: datetime, ended: str = ""
+) -> RouterSession:
     """One of our sessions, from its user's row and what of it is on."""
     used = box.counting.used(user, online)
     row = online[0] if online else user or {}
     here = words.seconds(row.get("uptime", ""))
-    raw: dict[str, str] = {}
-    if not online and user is not None:
-        raw["ended"] = words.ended_by(words.limits_left(user, used)) or _off(user, used)
     return RouterSession(
         id=tag.key,
         key=tag.key,
         login=None,
         client=Client(words.mac(row.get("mac-address")), row.get("address")),
-        started=box.clock.now() - timedelta(seconds=here) if online else None,
+        started=now - timedelta(seconds=here) if online else None,
         uptime_s=here if online else used.seconds,
         up=used.up,
         down=used.down,
         epoch=tag.epoch,
-        raw=raw,
+        raw={"ended": ended} if ended else {},
     )
 
 
-def _off(user: Row, used: words.Used) -> str:
-    """Why somebody with something left is not on line."""
-    if words.is_true(user.get("disabled")):
-        return "closed"
-    return "away" if used != words.Used() else "not on"
-
-
-async def _judged(box: Box, found: list[RouterSession]) -> list[RouterSession]:
-    """Tell devices that are away from those that are back or whose sessions a restart has ended."""
-    if not any(session.raw.get("ended") == "away" for session in found):
-        return found
-    hosts, resource, marks = await box.api.ask_all([reading(HOST, "mac-address"), boot.UPTIME, boot.QUESTION])
+async def _off_line(box: Box, on_line: set[str]) -> list[RouterSession]:
+    """Our sessions that are not on: those at their limits, those that a restart has ended, devices that are away and
+    devices that are back."""
+    users, hosts, resource, marks = await box.api.ask_all(
+        [reading(USER, USER_NAMES, _our_sessions(box)), reading(HOST, "mac-address"), boot.UPTIME, boot.QUESTION]
+    )
     with understood():
         here = {words.mac(row.get("mac-address")) for row in raised(hosts).rows}
         uptime = raised(resource).rows[0].get("uptime", "")
-    booted = await boot.boot_of(box, uptime, marks)
-    return [_away_or_not(session, here, booted) for session in found]
+        ours = [(row, tag) for row in raised(users).rows if (tag := box.tag_of(row)) is not None]
+    booted, now = await boot.boot_of(box, uptime, marks), box.clock.now()
+    with understood():
+        off = [(row, tag) for row, tag in ours if tag.key not in on_line]
+        return [session_of(box, tag, row, [], now, _why_off(box, row, tag, here, booted)) for row, tag in off]
 
 
-def _away_or_not(session: RouterSession, here: set[str | None], booted: int) -> RouterSession:
-    if session.raw.get("ended") != "away":
-        return session
-    ended = "reboot" if session.epoch < booted else "logged out" if session.client.mac in here else ""
-    raw = {"ended": ended} if ended else {"away": "true"}
-    return RouterSession(
-        session.id, session.key, None, session.client, None, session.uptime_s, session.up, session.down,
-        session.epoch, raw,
-    )  # fmt: skip
+def _why_off(box: Box, user: Row, tag: words.Tag, here: set[str | None], booted: int) -> str:
+    """Why a session is not on; empty for a device that is away, whose right goes on."""
+    used = box.counting.used(user, [])
+    if reached := words.ended_by(words.limits_left(user, used)):
+        return reached
+    if words.is_true(user.get("disabled")):
+        return "closed"
+    if tag.epoch < booted:
+        return "reboot"
+    if used == words.Used():
+        return "not on"
+    return "logged out" if words.mac(user.get("mac-address")) in here else ""
 
 
 async def _know(box: Box, names: Sequence[str]) -> None:
@@ -132,7 +132,7 @@ async def _know(box: Box, names: Sequence[str]) -> None:
             box.card_keys[name] = tag
 
 
-def _other(box: Box, row: Row) -> RouterSession:
+def _other(box: Box, row: Row, now: datetime) -> RouterSession:
     """A session by a card that lies on the router, or of a stranger. What a card has used is in `owned`: counters here
     are those of this log-in."""
     name = row.get("user", "")
@@ -143,7 +143,7 @@ def _other(box: Box, row: Row) -> RouterSession:
         key=tag.key if tag is not None else lost,
         login=name or None,
         client=Client(words.mac(row.get("mac-address")), row.get("address")),
-        started=box.clock.now() - timedelta(seconds=here),
+        started=now - timedelta(seconds=here),
         uptime_s=here,
         up=words.number(row.get("bytes-in")),
         down=words.number(row.get("bytes-out")),
@@ -238,7 +238,7 @@ async def events(box: Box) -> AsyncIterator[Notice]:
         if words.is_true(row.get(".dead")):
             yield Notice(known.pop(number, None), gone=True)
         elif "user" in row:
-            session = _other(box, {**row, ".id": number})
+            session = _other(box, {**row, ".id": number}, box.clock.now())
             before = known.get(number)
             known[number] = session
             if before is None or (before.login, before.client) != (session.login, session.client):

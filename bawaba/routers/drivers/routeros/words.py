@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 
 from bawaba.routers.driver import Grant, Limits, Reason, RouterProtocolError, RouterRejected
 
@@ -150,8 +151,7 @@ def mark(install: str, key: str) -> str:
     return f"{key}@{install}.bawaba"
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(NamedTuple):
     """What a user has used of its limits, all sessions together."""
 
     seconds: int = 0
