@@ -14,6 +14,7 @@ from bawaba.routers.directory import Entry, directory
 from bawaba.routers.driver import Client, GatewayError
 from bawaba.routers.errors import RouterUnreachableNow
 from bawaba.routers.part import part
+from bawaba.routers.promises import spares
 from bawaba.sessions.errors import UnknownDevice, UnknownPlace
 from bawaba.sessions.redeem import Guest
 
@@ -43,13 +44,27 @@ def identify(rt: Runtime, told: Told) -> Guest:
         return _believed(router, told)
     if signing_in.signs_in_itself(router.driver):
         return _reported(rt, router, told)
+    return _seen_by(rt, router, told)
+
+
+def _seen_by(rt: Runtime, router: Entry, told: Told) -> Guest:
+    """The device as its router sees it, or, where that one does not answer, as a spare does that has it before it."""
     try:
-        seen: Client | None = part(rt).ask(router.id, "locate", ip=told.source_ip, deadline_s=LOCATE_S)
+        return _located(rt, router.id, told)
     except GatewayError as error:
+        for spare_id in rt.read(spares, router.id, rt.clock.now()):
+            try:
+                return _located(rt, spare_id, told)
+            except (GatewayError, UnknownDevice):
+                continue
         raise RouterUnreachableNow() from error
+
+
+def _located(rt: Runtime, router_id: int, told: Told) -> Guest:
+    seen: Client | None = part(rt).ask(router_id, "locate", ip=told.source_ip, deadline_s=LOCATE_S)
     if seen is None or seen.mac is None:
         raise UnknownDevice()
-    return Guest(router.id, seen.mac, told.source_ip, told.site_ref)
+    return Guest(router_id, seen.mac, told.source_ip, told.site_ref)
 
 
 def _reported(rt: Runtime, router: Entry, told: Told) -> Guest:

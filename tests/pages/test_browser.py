@@ -264,7 +264,7 @@ PAGES = """
 /sales /sales?by=plan /sales?by=batch /batches/1/disable
 /dashboard /cards/new /batches /batches/1 /cards /cards?q=NONE /cards/150 /cards/225 /cards/150/disable /sessions
 /sessions?ended=true /sessions/1/end /routers /routers/1 /routers/2 /routers/new
-/routers/new?driver=linux /routers/1/edit /jobs /jobs?state=done
+/routers/new?driver=linux /routers/1/edit /jobs /jobs?router_id=2 /jobs?state=done /notifications /channels
 /devices /plans /plans/new /plans/1 /plans?archived=true /people /people/new /people/2 /account /site /site/new
 """
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bawaba.routers.driver import RouterUnreachable
+from bawaba.portal import guests
+from bawaba.routers.driver import Client, RouterUnreachable
 from tests.cast import PHONE
 from tests.portal.phone import Phone
 
@@ -36,3 +37,22 @@ def test_all_else_says_that_the_router_does_not_answer(phone):
     for path in ("/", "/status", "/add"):
         page = phone.open(path)
         assert page.status == 503 and "One moment" in page.text and page.refresh, path
+
+
+def test_a_spare_that_has_the_guest_before_it_stands_in(rt, app, cast, monkeypatch):
+    home, spare, other = (
+        cast.make_router(cast.site.id, driver="linux", failover_group=group, options={"lan4": lan})
+        for group, lan in (("roof", "10.77.0.0/24"), ("roof", "10.78.0.0/24"), (None, "10.79.0.0/24"))
+    )
+    asked: list[int] = []
+
+    def ask(router_id: int, *_: object, **__: object) -> Client:
+        asked.append(router_id)
+        if router_id == home.id:
+            raise RouterUnreachable("gone")
+        return Client(PHONE, "10.77.0.9")
+
+    monkeypatch.setattr(rt.parts["routers"], "ask", ask)
+    guest = guests.identify(rt, guests.Told("10.77.0.9"))
+    assert (guest.router_id, guest.mac, asked) == (spare.id, PHONE, [home.id, spare.id])
+    assert other.id not in asked
