@@ -235,8 +235,10 @@ def guessing(db: Session, site_id: int, now: datetime) -> list[NotificationChang
 
 def database_was_away(db: Session, since: datetime, now: datetime) -> list[NotificationChanged]:
     """The database is back: what nobody could write down then. Its beginning was told at once; its end is sent now."""
-    incident = Incident("database", "critical", None, "database", "/dashboard", {})
-    news = begin(db, incident, since)
+    noted = select(Notification.id).where(Notification.kind == "database", Notification.closed_at >= since)
+    if db.scalar(noted.limit(1)) is not None:  # another process has said so
+        return []
+    news = begin(db, Incident("database", "critical", None, "database", "/dashboard", {}), since)
     for one in news:
         db.execute(delete(NotificationDelivery).where(NotificationDelivery.notification_id == one.notification_id))
         row = db.get_one(Notification, one.notification_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import or_, update
@@ -14,6 +14,7 @@ from bawaba.routers.events import RouterStatusChanged
 from bawaba.routers.models import Router, RouterJob
 
 ERROR_MOST = 500
+LOOK_AGAIN_S = 2.0  # a router that is down by one admit alone may be back at once
 
 
 def set_status(router: Router, status: str, now: datetime) -> None:
@@ -51,6 +52,7 @@ def let_a_guest_down(db: Session, router_id: int, error: GatewayError, now: date
     if router is None or router.status in ("down", "maintenance"):
         return None
     set_status(router, "down", now)
+    router.next_poll_at = now + timedelta(seconds=LOOK_AGAIN_S)
     router.error, router.error_code = str(error)[:ERROR_MOST], error.code
     return router
 

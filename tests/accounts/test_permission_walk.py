@@ -14,6 +14,7 @@ from werkzeug.routing import Map, Rule
 
 from bawaba.accounts import roles
 from bawaba.core.runtime import Runtime
+from bawaba.notifications.models import Notification, NotificationChannel
 from bawaba.radius.door import USER, secret_of
 from bawaba.routers.models import RouterJob
 from bawaba.sessions.models import GuestSession
@@ -158,13 +159,17 @@ def _one_of_everything(db: Session, cast: Cast, voucher_id: int) -> None:
     live = {"start_time": cast.now, "created_at": cast.now, "state": "online"}
     db.add(GuestSession(site_id=1, voucher_id=voucher_id, router_id=1, client_mac=PHONE, **live))
     db.add(RouterJob(router_id=1, kind="kick", ref=1, state="failed", next_try_at=cast.now, created_at=cast.now))
+    told = {"kind": "jobs", "severity": "warning", "key": "jobs:1", "path": "/jobs", "facts": {"name": FOREIGN_THING}}
+    db.add(Notification(site_id=1, opened_at=cast.now, closing={}, **told))
+    way = {"name": FOREIGN_THING, "kind": "json", "url_sealed": b"x", "language": "en", "least": "info"}
+    db.add(NotificationChannel(site_id=1, created_at=cast.now, **way))
     db.flush()
     assert voucher_id == 1
 
 
 def test_the_other_sites_things_are_there_for_an_admin(app: Flask, rt: Runtime, stranger: Person) -> None:
     hana: Any = signed_in(app, rt, "hana", "admin")
-    for thing in ("sites", "plans", "routers", "vouchers", "batches", "sessions", "router-jobs"):
+    for thing in ("sites", "plans", "routers", "vouchers", "batches", "sessions", "router-jobs", "notifications"):
         assert len(hana.get(f"/api/{thing}").json["items"]) >= 1, thing
     for thing in ("sites", "plans", "routers", "vouchers", "batches", "sessions"):
         assert hana.get(f"/api/{thing}/1").status_code == 200, thing
