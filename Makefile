@@ -7,11 +7,13 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --no-strip-extras --python-ver
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run packages test check fix bench soak lock clean
+.PHONY: help setup run install uninstall packages test check fix bench soak lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make run     start Bawaba with a demo on http://127.0.0.1:5000 (data in .data)"
+	@echo "make install    as root: put it on this machine with a service (host=0.0.0.0 url=http://login.wifi)"
+	@echo "make uninstall  as root: take it away again; settings and data stay"
 	@echo "make setup   make the environment that developing needs"
 	@echo "make test    check, then run every test (as root: installs the Debian packages that tests need)"
 	@echo "make check   format, lint, strict types, import arrows, docs"
@@ -26,6 +28,12 @@ setup: $(VENV)/dev.stamp
 run: export BAWABA_DATA_DIR ?= $(CURDIR)/.data
 run: $(VENV)/app.stamp
 	@exec $(BIN)/bawaba serve --demo
+
+install:
+	@deploy/install $(if $(host),--host "$(host)") $(if $(url),--url "$(url)")
+
+uninstall:
+	@deploy/install --undo
 
 packages:
 	@scripts/debian-packages debian-packages-test.txt

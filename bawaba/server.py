@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shlex
 import socket
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from http.cookies import SimpleCookie
-from pathlib import Path
 
 import click
 import structlog
@@ -16,7 +14,7 @@ import structlog
 from bawaba import migrations, wiring
 from bawaba.accounts import authentication, people
 from bawaba.app import create_app
-from bawaba.core import data_folder
+from bawaba.core import data_folder, program
 from bawaba.core import log as logging
 from bawaba.core.broadcast import ADMINS, OPERATORS
 from bawaba.core.config import Config
@@ -119,13 +117,7 @@ def _greet(config: Config, password: str | None) -> None:
             f"  phones:    cannot open {config.portal_url} (nor QR codes): set BAWABA_PUBLIC_URL for real guests"
         )
     if password is not None:
-        reset = f"BAWABA_DATA_DIR={shlex.quote(str(config.data_dir.absolute()))} {_program()} user reset-password"
+        reset = f"BAWABA_DATA_DIR={shlex.quote(str(config.data_dir.absolute()))} {program.typed()} user reset-password"
         click.echo(f"  user name: {config.admin_username}")
         click.echo(f"  password:  {password}    (shown once: write it down)")
         click.echo(f"  a new one: {reset} {config.admin_username}")
-
-
-def _program() -> str:
-    """The command `bawaba` as it can be typed from anywhere."""
-    started = Path(sys.argv[0])
-    return shlex.quote(str(started.absolute())) if started.name == "bawaba" else "bawaba"

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from sqlalchemy.exc import OperationalError
 
-from bawaba.core import data_folder
+from bawaba.core import data_folder, program
 from bawaba.core.config import Config, ConfigError
 from bawaba.core.data_folder import DataFolderError
 from bawaba.core.errors import Problem
@@ -139,5 +139,4 @@ def _has_database(folder: Path) -> bool:
 
 def _typed() -> str:
     """This command as it was typed."""
-    program = "bawaba" if sys.argv[0].endswith("__main__.py") else sys.argv[0]
-    return shlex.join([program, *sys.argv[1:]])
+    return f"{program.typed()} {shlex.join(sys.argv[1:])}"

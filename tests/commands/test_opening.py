@@ -62,6 +62,7 @@ def test_a_folder_that_is_there_and_has_no_database_stays_empty(tmp_path, monkey
 def test_it_says_where_the_data_of_make_run_is(tmp_path, monkeypatch):
     assert run(tmp_path / ".data", "migrate").exit_code == 0
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(sys, "argv", ["/opt/bawaba", "user", "reset-password", "admin"])
     done = run(tmp_path / "wrong", "user", "reset-password", "admin")
     line = f"  BAWABA_DATA_DIR={tmp_path / '.data'} /opt/bawaba user reset-password admin\n"
