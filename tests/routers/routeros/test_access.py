@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 
 import pytest
 
+from bawaba.core.clock import ManualClock
 from bawaba.routers.driver import Cap, Client, Grant, Handoff, Limits, Reason, RouterRejected, RouterSession
 from bawaba.routers.drivers.routeros import Driver
 from bawaba.routers.simulators.routeros.settings import Behaviour
@@ -340,3 +342,19 @@ def _sign_in_by_form(far_end: FarEnd, form: Handoff) -> None:
         host = hotspot.host_of(far_end.phones[PHONE])
         assert host is not None
         hotspot.login(form.fields["username"], lambda secret: secret == form.fields["password"], host, "https")
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_restart_is_told_from_what_came_before_though_our_own_clock_was_set_back(routeros, saved):
+    clock = ManualClock()
+    far_end = FarEnd(routeros, clock=clock)
+    far_end.run(lambda driver: driver.admit(grant(1), PHONE_CLIENT))
+    far_end.move(PHONE, 0, 100 * KIB)
+    (before,) = far_end.run(lambda driver: driver.sessions())
+    boot = far_end.run(lambda driver: driver.health()).boot
+    far_end.clock = ManualClock(clock.now() - timedelta(hours=1))
+    routeros.reboot(saved=saved)
+    far_end.phones[PHONE].come_back()
+    assert far_end.run(lambda driver: driver.health()).boot > boot
+    again = far_end.run(lambda driver: driver.admit(grant(1, 2), PHONE_CLIENT))
+    assert isinstance(again, RouterSession) and again.epoch > before.epoch and again.down == 0

@@ -49,6 +49,7 @@ class Place:
 
     ip: str
     mac: str | None
+    boot: int = 0
     user: Row | None = None
     online: list[Row] = field(default_factory=list)  # of this session, wherever
     others: list[Row] = field(default_factory=list)  # of other users, on this device
@@ -64,7 +65,7 @@ async def admit(box: Box, grant: Grant, client: Client) -> RouterSession | Hando
     words.check(grant, box.clock.now())
     with box.for_a_guest():
         place = await _looked(box, grant, client)
-        tag = words.Tag(box.install, grant.key, grant.rev, box.now_ms())
+        tag = words.Tag(box.install, grant.key, grant.rev, max(box.now_ms(), place.boot + 1))
         password = grant.secret or secrets.token_hex(12)
         made = place.user is None
         if place.is_online and place.user is not None and _is_as(box, place.user, grant):
@@ -123,7 +124,8 @@ async def _looked(box: Box, grant: Grant, client: Client) -> Place:
         place.others = [row for row in active if row.get("user") != name and _is_of(row, place)]
         place.user = next((row for row in users if box.tag_of(row) is not None), None)
         uptime = resource[0].get("uptime", "")
-    await _older_life_away(box, place, await boot.boot_of(box, uptime, answers[-1]))
+    place.boot = await boot.boot_of(box, uptime, answers[-1])
+    await _older_life_away(box, place)
     return place
 
 
@@ -144,10 +146,10 @@ def _is_of(active: Row, place: Place) -> bool:
     return active.get("address") == place.ip or words.mac(active.get("mac-address")) == place.mac
 
 
-async def _older_life_away(box: Box, place: Place, booted: int) -> None:
+async def _older_life_away(box: Box, place: Place) -> None:
     """A user from before a restart has counters that may have lost their last bytes: a new one counts from zero."""
     tag = box.tag_of(place.user) if place.user is not None else None
-    if place.user is None or tag is None or tag.epoch >= booted or place.online:
+    if place.user is None or tag is None or tag.epoch >= place.boot or place.online:
         return
     await box.remove(USER, [place.user[".id"]])
     place.user = None

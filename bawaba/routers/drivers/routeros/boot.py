@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bawaba.routers.driver import GatewayError, Reason, RouterAuthFailed, RouterRejected, Unsupported
 from bawaba.routers.drivers.routeros import words
-from bawaba.routers.drivers.routeros.box import Box, answer_error, understood
+from bawaba.routers.drivers.routeros.box import USER, Box, answer_error, understood
 from bawaba.routers.drivers.routeros.client import Reply, command, reading
 from bawaba.routers.drivers.routeros.refusals import is_rejected
 
@@ -23,12 +23,16 @@ _boots: dict[tuple[str, int, str], int] = {}  # by host, port and installation
 
 
 async def boot_of(box: Box, uptime: str, marks: Reply | GatewayError) -> int:
-    """The start's number (ms of our clock), from the answers to `UPTIME` and `QUESTION`. Rows that are made from now on
-    are later than it, those from before the start are earlier."""
+    """The start's number (ms, by our clock if that has not been set back), from the answers to `UPTIME` and `QUESTION`.
+
+    It is later than the epoch of every session from before the start; those that begin now are to be later than it.
+    """
     if (known := _kept(box, marks)) is not None:
         return known
+    (sessions,) = await box.api.read(reading(USER, "comment", f"?email={words.mark(box.install, 'session')}"))
+    epochs = [tag.epoch for row in sessions if (tag := box.tag_of(row)) is not None]
     with understood():
-        started = box.now_ms() - 1000 * words.seconds(uptime)
+        started = max([box.now_ms() - 1000 * words.seconds(uptime), *(epoch + 1 for epoch in epochs)])
     refused = answer_error(marks) or await _keep(box, started)
     if refused is None:
         return started
