@@ -9,7 +9,17 @@ from functools import partial
 import pytest
 
 from bawaba.core.clock import ManualClock
-from bawaba.routers.driver import Cap, Client, Grant, Handoff, Limits, Reason, RouterRejected, RouterSession
+from bawaba.routers.driver import (
+    Cap,
+    Client,
+    Grant,
+    Handoff,
+    Limits,
+    Reason,
+    RouterRejected,
+    RouterSession,
+    RouterUnreachable,
+)
 from bawaba.routers.drivers.routeros import Driver
 from bawaba.routers.simulators.routeros.settings import Behaviour
 from tests.cast import PHONE, TABLET
@@ -358,3 +368,44 @@ def test_a_restart_is_told_from_what_came_before_though_our_own_clock_was_set_ba
     assert far_end.run(lambda driver: driver.health()).boot > boot
     again = far_end.run(lambda driver: driver.admit(grant(1, 2), PHONE_CLIENT))
     assert isinstance(again, RouterSession) and again.epoch > before.epoch and again.down == 0
+
+
+class TestJustStarted:
+    """The API answers some seconds before the hotspot does, and knows of nobody then."""
+
+    @pytest.fixture
+    def starting(self, make_routeros, far_end):
+        clock = ManualClock()
+        router = make_routeros(password="secret", clock=clock)
+        far_end = FarEnd(router)
+        far_end.run(lambda driver: driver.put([CARD]))
+        far_end.run(lambda driver: driver.admit(grant(1), PHONE_CLIENT))
+        router.behaviour.warm_up_s = 20.0
+        clock.advance(HOUR / 2)
+        router.reboot()
+        far_end.phones[PHONE].come_back()
+        far_end.time = clock
+        return far_end
+
+    VERBS = (
+        lambda driver: driver.sessions(), lambda driver: driver.owned(), lambda driver: driver.drop(["card:5"]),
+        lambda driver: driver.kick(PHONE_CLIENT),
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("verb", VERBS)
+    def test_a_list_that_is_empty_too_early_is_not_believed(self, starting, verb):
+        with pytest.raises(RouterUnreachable):
+            starting.run(verb)
+        starting.time.advance(21)
+        starting.run(verb)
+
+    def test_nothing_is_written_twice_and_nobody_is_given_up(self, starting):
+        with pytest.raises(RouterRejected) as early:
+            starting.run(lambda driver: driver.admit(grant(1), PHONE_CLIENT))
+        (result,) = starting.run(lambda driver: driver.put([CARD]))
+        assert early.value.retryable and result.error is not None and result.error.retryable
+        starting.time.advance(21)
+        starting.run(lambda driver: driver.admit(grant(1), PHONE_CLIENT))
+        (result,) = starting.run(lambda driver: driver.put([CARD]))
+        assert result.ok and not result.changed and online(starting)
+        assert len(starting.router.find(USER, name="bw.install8.session:1x")) == 1

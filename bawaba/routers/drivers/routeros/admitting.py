@@ -175,7 +175,12 @@ async def _written(box: Box, grant: Grant, tag: words.Tag, place: Place, passwor
     if place.user is None:
         name = words.session_user(box.install, grant.key)
         limits = words.limits_from(grant.limits, words.Used(), box.clock.now())
-        await _write(box, grant, "add", {"name": name, **values, **limits, "comment": str(tag)})
+        try:
+            await _write(box, grant, "add", {"name": name, **values, **limits, "comment": str(tag)})
+        except RouterRejected as error:
+            if error.reason is Reason.DUPLICATE:  # made meanwhile by another process of ours, or not listed yet
+                raise RouterRejected(str(error), Reason.BUSY) from error
+            raise
         return False
     before = box.tag_of(place.user)
     assert before is not None

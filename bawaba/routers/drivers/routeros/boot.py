@@ -6,7 +6,7 @@ A clock cannot say it to the second for months. Where the router refuses such a 
 
 from __future__ import annotations
 
-from bawaba.routers.driver import GatewayError, Reason, RouterAuthFailed, RouterRejected, Unsupported
+from bawaba.routers.driver import GatewayError, Reason, RouterAuthFailed, RouterRejected, RouterUnreachable, Unsupported
 from bawaba.routers.drivers.routeros import words
 from bawaba.routers.drivers.routeros.box import USER, Box, answer_error, understood
 from bawaba.routers.drivers.routeros.client import Reply, command, reading
@@ -17,6 +17,7 @@ PATH, LIST = "/ip/firewall/address-list", "bawaba-boot"
 ADDRESS = "192.0.2.1"  # a documentation address (RFC 5737)
 KEY = "boot"
 SAME_BOOT_MS = 60_000
+WARM_S = 60
 QUESTION = reading(PATH, "comment", f"?list={LIST}")
 UPTIME = reading(RESOURCE, "uptime")
 _boots: dict[tuple[str, int, str], int] = {}  # by host, port and installation
@@ -43,6 +44,15 @@ async def boot_of(box: Box, uptime: str, marks: Reply | GatewayError) -> int:
     if not isinstance(refused, RouterRejected | Unsupported | RouterAuthFailed):
         raise refused
     return _remembered(box, started)
+
+
+async def must_be_up(box: Box) -> None:
+    """Where a list came back empty: in the first minute a router answers before its hotspot is there, and what it says
+    of users then is not so. Raises `RouterUnreachable`."""
+    servers, resource = await box.api.read(reading("/ip/hotspot", ".id"), UPTIME)
+    with understood():
+        if not servers and words.seconds(resource[0].get("uptime", "")) < WARM_S:
+            raise RouterUnreachable("the router has just started, and its hotspot is not there yet")
 
 
 async def _keep(box: Box, started: int) -> GatewayError | None:

@@ -164,6 +164,9 @@ async def _bring_up_to_date(box: Box, conveyor: Conveyor, grants: Sequence[Grant
 def _compared(box: Box, grant: Grant, rows: Sequence[Row]) -> tuple[Result | None, Words | None]:
     """What is to be done about a card whose name is taken."""
     mine = [(row, tag) for row in rows if (tag := box.tag_of(row)) is not None and tag.key == grant.key]
+    if not rows:
+        starting = RouterRejected("the router says that the name is taken, and by nobody", Reason.BUSY)
+        return Result(grant.key, ok=False, error=starting), None
     if not mine:
         taken = RouterRejected("somebody else's user has this name", Reason.DUPLICATE)
         return Result(grant.key, ok=False, error=taken), None

@@ -13,7 +13,7 @@ from bawaba.routers.driver import (
     RouterSession,
     RouterUnreachable,
 )
-from bawaba.routers.drivers.routeros import words
+from bawaba.routers.drivers.routeros import boot, words
 from bawaba.routers.drivers.routeros.box import (
     ACTIVE,
     ACTIVE_NAMES,
@@ -49,6 +49,7 @@ async def kick(box: Box, target: RouterSession | Client) -> RouterSession | None
     key = None if isinstance(target, Client) else target.key
     leaving = await _of_key(box, key, client) if key is not None else await _of_device(box, client)
     if not leaving.users and not leaving.online:
+        await boot.must_be_up(box)
         return None
     last = await _put_out(box, leaving)
     with contextlib.suppress(RouterUnreachable, RouterProtocolError):  # a user that stays is seen as ended, and kicked
@@ -155,6 +156,8 @@ async def _put_out(box: Box, leaving: Leaving) -> dict[str, Row]:
 async def drop(box: Box, keys: Sequence[str]) -> list[Result]:
     """Take rights away, and put out who is on by them. One that is not there is fine."""
     users = await _users_of(box, keys)
+    if len(users) < len(set(keys)):
+        await boot.must_be_up(box)
     names = {row.get("name") for rows in users.values() for row in rows}
     names |= {words.session_user(box.install, key) for key in keys}
     active, cookies = await box.api.read(

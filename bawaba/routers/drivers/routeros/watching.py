@@ -41,6 +41,8 @@ async def sessions(box: Box) -> list[RouterSession]:
         reading(USER, POLLED_USER, _our_sessions(box)),
         deadline_s=LIST_S,
     )
+    if not active and not users:
+        await boot.must_be_up(box)
     now = box.clock.now()
     with understood():
         by_user: dict[str, list[Row]] = {}
@@ -156,6 +158,8 @@ async def owned(box: Box) -> list[Owned]:
     active, users = await box.api.read(
         reading(ACTIVE, ACTIVE_NAMES), reading(USER, USER_NAMES), deadline_s=LIST_S
     )  # fmt: skip
+    if not users:
+        await boot.must_be_up(box)
     by_user: dict[str, list[Row]] = {}
     for row in active:
         by_user.setdefault(row.get("user", ""), []).append(row)
