@@ -89,6 +89,40 @@ user.add_command(lists.users)
 
 
 @main.group()
+def site() -> None:
+    """The places: each with its own money, clock and routers."""
+
+
+@site.command("add")
+@click.argument("name")
+@click.option("--time-zone", required=True, help="Its clock, like Asia/Aden.")
+@click.option("--currency", required=True, help="Its money, by three letters, like YER or USD.")
+@click.option(
+    "--mode",
+    type=click.Choice(["server_held", "router_held"]),
+    default="server_held",
+    show_default=True,
+    help="Where unused cards lie: here, or on the routers too, so that they work while Bawaba is away.",
+)
+@click.option("--language", default="ar", show_default=True, help="The language of guests' pages: ar or en.")
+@click.option("--wifi-name", default="", help="The WiFi's name, as guests see it.")
+@click.option("--support", default="", help="Whom guests can ask, like a telephone number.")
+def site_add(**wanted: Any) -> None:
+    """Add the site NAME. The first one is where everything else belongs that is added without --site."""
+    from bawaba.core.actor import SYSTEM
+    from bawaba.sites.schemas import SiteIn
+    from bawaba.sites.service import add_site
+    from bawaba.web.input import parse
+
+    with _runtime() as rt:
+        made = add_site(rt, SYSTEM, parse(SiteIn, wanted).model_dump())
+        click.echo(f"site {made.id}: {made.name}")
+
+
+site.add_command(lists.sites)
+
+
+@main.group()
 def plan() -> None:
     """What cards buy."""
 

@@ -49,6 +49,26 @@ def users(wants_json: bool) -> None:
 
 @click.command("list")
 @as_json
+def sites(wants_json: bool) -> None:
+    """List the sites."""
+    from bawaba.sites.schemas import site_out
+    from bawaba.sites.service import list_sites
+
+    def read(db: Session, page: Any) -> Sequence[Any]:
+        return list_sites(db, SYSTEM, page)
+
+    with open_runtime() as rt:
+        found = list(_every(rt, read, lambda site: int(site.id)))
+        if wants_json:
+            tables.print_json([site_out(site) for site in found])
+            return
+        rows = [(site.id, site.name, site.time_zone, site.currency, site.mode, site.wifi_name) for site in found]
+        columns = ("ID", "NAME", "TIME ZONE", "CURRENCY", "MODE", "WIFI")
+        tables.print_table(columns, rows, "No sites: see `bawaba site add --help`")
+
+
+@click.command("list")
+@as_json
 @of_site
 @click.option("--archived", is_flag=True, help="Those that were put away, instead of those on sale.")
 def plans(wants_json: bool, site_id: int | None, archived: bool) -> None:

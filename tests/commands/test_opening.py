@@ -21,6 +21,8 @@ ON_AN_INSTALLATION = [
     ["user", "add", "omar"],
     ["user", "reset-password", "admin"],
     ["user", "list"],
+    ["site", "add", "Café", "--time-zone", "Asia/Aden", "--currency", "YER"],
+    ["site", "list"],
     ["plan", "add", "1 hour", "--hours", "1"],
     ["plan", "list"],
     ["voucher", "make", "1"],
@@ -105,6 +107,22 @@ def test_lists_are_tables_for_people_and_json_for_programs(installed):
     assert "No routers" in run(installed, "router", "list").output
     assert json.loads(run(installed, "router", "list", "--json").output) == []
     assert run(installed, "router", "show", "7").exit_code == 2
+
+
+def test_a_new_installation_comes_to_its_first_card_by_commands_alone(installed):
+    assert "No sites" in run(installed, "site", "list").output
+    wrong = run(installed, "site", "add", "Café", "--time-zone", "Mars", "--currency", "YER")
+    assert wrong.exit_code == 2 and "time_zone" in wrong.output
+    steps = [
+        ["site", "add", "Café", "--time-zone", "Asia/Aden", "--currency", "yer"],
+        ["router", "add", "R", "--driver", "fake", "--address", "memory"],
+        ["plan", "add", "1 hour", "--hours", "1", "--price", "100"],
+        ["voucher", "make", "1"],
+    ]
+    for words in steps:
+        done = run(installed, *words)
+        assert done.exit_code == 0, done.output
+    assert "Asia/Aden" in run(installed, "site", "list").output
 
 
 def test_a_made_card_says_that_no_phone_can_open_its_address(tmp_path, demo_folder):
