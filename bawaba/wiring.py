@@ -20,6 +20,7 @@ from bawaba.core.errors import Problem
 from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling, samples
+from bawaba.monitoring.listening import Listening
 from bawaba.monitoring.samples import Samples
 from bawaba.notifications import incidents
 from bawaba.notifications.notifier import Notifier
@@ -28,6 +29,7 @@ from bawaba.routers import cards, devices, promises
 from bawaba.routers.part import Routers
 from bawaba.sessions import admission, guessing, offline
 from bawaba.sessions.leftovers import SessionKeeper
+from bawaba.vouchers import codes
 from bawaba.vouchers.batch_maker import BatchMaker
 from bawaba.vouchers.card_store import CardStore
 from bawaba.vouchers.holding import Holding
@@ -55,7 +57,7 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     )
     routers = Routers(rt)
     routers.kinds = {
-        cards.KIND: cards.kind(rt.keyring),
+        cards.KIND: cards.kind(rt.keyring, codes.grouped),
         offline.LET_GO: offline.LET_GO_WORK,
         devices.KIND: devices.WORK,
         admission.ADMIT: naming.for_letting_in(admission.ADMIT_WORK, rt.keyring),
@@ -77,7 +79,9 @@ def start_background(rt: Runtime) -> None:
     """Begin to poll, deliver, make batches and keep house."""
     for name in ("routers", "batch_maker", "housekeeping", "notifier"):
         rt.parts[name].start()
-    rt.parts["routers"].loop.keep(rt.parts["samples"].keep_writing(), "looks at routers")
+    loop = rt.parts["routers"].loop
+    loop.keep(rt.parts["samples"].keep_writing(), "looks at routers")
+    loop.keep(Listening(rt).keep_listening(), "listening to routers")
 
 
 def stop(rt: Runtime) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -25,6 +25,7 @@ KIND = "cards"
 AT_ONCE = 100  # cards in one call to a router: guests are let in between two calls
 REFUSAL_MOST = 200
 CARD = "card:"
+NO_SECRET = ""  # the code alone lets in: the router's own page has one field, and works without scripts
 CARD_SECRET = b"voucher code"  # the keyring's context for a sealed code
 HOLDS = Statement("SELECT 1 FROM router_grant WHERE router_id = :router_id AND key = :key AND wanted", "one")
 LET_GO_OF = Statement(
@@ -32,6 +33,7 @@ LET_GO_OF = Statement(
     "WHERE router_id = :router_id AND key = :key"
 )
 AGAIN = Statement("UPDATE router_grant SET synced_rev = 0 WHERE id = :id AND rev = :rev")
+Printed = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -155,11 +157,11 @@ def _let_go(db: Session, *which: ColumnElement[bool], now: datetime) -> None:
         promise_cards(db, router_id, now)
 
 
-def kind(keyring: Keyring) -> Kind:
-    """The work of bringing a router's cards up to date."""
+def kind(keyring: Keyring, printed: Printed) -> Kind:
+    """The work of bringing a router's cards up to date. `printed` turns a code into what stands on the card."""
 
     def prepare(db: Session, job: Promised, now: datetime) -> CardWork | None:
-        return work_for(db, keyring, job.router_id)
+        return work_for(db, keyring, printed, job.router_id)
 
     return Kind(prepare, bring, brought, may_move=True, bulk=True, deliver_again=bring_missing, rest=rest)
 
@@ -171,9 +173,12 @@ def _behind(router_id: int) -> Any:
     )
 
 
-def work_for(db: Session, keyring: Keyring, router_id: int, voucher_ids: Sequence[int] = ()) -> CardWork | None:
+def work_for(
+    db: Session, keyring: Keyring, printed: Printed, router_id: int, voucher_ids: Sequence[int] = ()
+) -> CardWork | None:
     """What is behind on a router (of these cards, or of all), up to a hundred cards, those that it refused last; None
-    when nothing is."""
+    when nothing is. A guest signs in at the router with the code as it is printed: twelve bare digits might be taken
+    for a hardware address there."""
     behind = select(RouterGrant).where(_behind(router_id))
     if voucher_ids:
         behind = behind.where(RouterGrant.key.in_(voucher_ids))
@@ -181,7 +186,8 @@ def work_for(db: Session, keyring: Keyring, router_id: int, voucher_ids: Sequenc
     for row in db.scalars(behind.order_by(RouterGrant.refusals, RouterGrant.id).limit(AT_ONCE)):
         if row.wanted:
             code = keyring.decrypt(row.secret_sealed, CARD_SECRET).decode()
-            grant = Grant(card_key(row.key), row.rev, code, code, Limits(**row.limits), row.plan)
+            limits = Limits(**row.limits)
+            grant = Grant(card_key(row.key), row.rev, printed(code), NO_SECRET, limits, row.plan)
             work.puts.append((row.id, row.rev, grant))
         else:
             work.drops.append((row.id, row.rev, card_key(row.key)))

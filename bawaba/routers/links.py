@@ -120,6 +120,10 @@ class Links:
         link = self._links.get(router_id)
         return link if link is not None and time.monotonic() - link.read_at < FACTS_TTL_S else None
 
+    def talking(self) -> list[tuple[int, RouterDriver]]:
+        """The routers that are talked to at the moment, with their drivers."""
+        return [(router_id, link.driver) for router_id, link in self._links.items()]
+
     async def _look(self, router_id: int) -> Link:
         link = self._links.get(router_id)
         row = await self._rt.read_async(_find, router_id)

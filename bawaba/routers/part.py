@@ -63,6 +63,7 @@ class Routers:
         self._asking: dict[int, list[float]] = {}  # since when threads wait for each router's answer
         self._asking_lock = threading.Lock()
         self._busy: set[Hashable] = set()
+        self._polled: set[int] = set()  # routers whose polling is this process's
         self._new_router = False
         self._wake: asyncio.Event | None = None
         self._poll_gate = asyncio.Semaphore(POLLS_AT_ONCE)
@@ -180,6 +181,7 @@ class Routers:
                 continue
             for router_id, bulk in {(router_id, self._is_bulk(kind)) for router_id, kind in work}:
                 self._start_once(("deliver", router_id, bulk), self.deliverer.due(router_id, bulk=bulk))
+            self._polled.update(polls)
             for router_id in polls:
                 self._start_once(("poll", router_id), self._poll(router_id))
             self._wake.clear()
@@ -188,6 +190,11 @@ class Routers:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    def poll_soon(self, router_id: int) -> None:
+        """Something happened at a router: look at it now, unless that is being done. On the router loop."""
+        if router_id in self._polled:
+            self._start_once(("poll", router_id), self._poll(router_id))
 
     def _is_bulk(self, kind: str) -> bool:
         return kind in self.kinds and self.kinds[kind].bulk

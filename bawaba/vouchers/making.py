@@ -80,7 +80,7 @@ def make_card(rt: Runtime, actor: Actor, order: CardOrder, once: Once | None = N
         log.warning("a QR image was not stored", voucher_id=voucher.id, error=str(error))
     until = time.monotonic() + ROUTER_WAIT_S
     for job in promised:
-        work = rt.read(cards.work_for, rt.keyring, job.router_id, [voucher.id])
+        work = rt.read(cards.work_for, rt.keyring, codes.grouped, job.router_id, [voucher.id])
         if work is not None:
             part(rt).deliver(job, work, max(0.0, until - time.monotonic()))
     shown = voucher_out(voucher, version, now, rules.masked(code), sync_of(rt, [voucher.id]).get(voucher.id), rt.config)

@@ -65,7 +65,7 @@ class Shop:
 
     def sign_in(self, router, code: str, mac: str = PHONE) -> bool:
         """A guest types the code into the router's own page."""
-        return self.boxes[router.id].sign_in(code, code, Client(mac, "10.77.0.9"))
+        return self.boxes[router.id].sign_in(codes.grouped(code), "", Client(mac, "10.77.0.9"))
 
     def move(self, router, up: int, down: int, mac: str = PHONE) -> None:
         self.boxes[router.id].move_traffic(mac, up, down)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import re
 import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from bawaba.routers.simulators.routeros import limits, values
-from bawaba.routers.simulators.routeros.errors import BadValue, LoginRefused
+from bawaba.routers.simulators.routeros.errors import LoginRefused
 from bawaba.routers.simulators.routeros.guests import Cookie, Host, Phone, Session, UserRow
 from bawaba.routers.simulators.routeros.settings import LICENCE_SESSIONS
 from bawaba.routers.simulators.routeros.tables import Row, Table
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 HOST_DEAD_S = 300.0  # a host without a session is forgotten this long after its last packet
 Check = Callable[[str], bool]
+
+LIKE_MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}|[0-9A-Fa-f]{12}")
 
 
 class Hotspot:
@@ -195,11 +198,7 @@ class Hotspot:
     def _may(self, user: UserRow, profile: Row, host: Host) -> None:
         """Whether this user may have a session on this host now, in the order in which a router says no."""
         name = user.values["name"]
-        try:
-            looks_like = values.mac(name)
-        except BadValue:
-            looks_like = host.mac
-        if looks_like != host.mac:
+        if LIKE_MAC.fullmatch(name) and values.mac(name) != host.mac:
             raise LoginRefused(f"invalid username ({name}): this MAC address is not yours")
         if user.values.get("mac-address", host.mac) != host.mac:
             raise LoginRefused(f"user {name} is not allowed to log in from this MAC address")
