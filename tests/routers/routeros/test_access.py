@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from functools import partial
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from bawaba.core.clock import ManualClock
@@ -149,13 +151,13 @@ class TestByTheBrowser:
         assert isinstance(form, Handoff) and form.action_url == "https://login.hotspot/login"
         assert form.fields["username"] == "bw.install8.session:1x" and not online(far_end)
         assert far_end.run(lambda driver: driver.sessions())[0].raw["ended"] == "not on"
-        _sign_in_by_form(far_end, form)
-        assert [s.key for s in far_end.run(lambda driver: driver.sessions()) if not s.raw] == ["session:1"]
 
     def test_an_owner_may_want_it_so(self, routeros):
         far_end = FarEnd(routeros, sign_in="browser")
         form = far_end.run(lambda driver: driver.admit(grant(1), PHONE_CLIENT))
         assert isinstance(form, Handoff) and form.action_url == "http://login.hotspot/login"
+        assert "You are logged in" in _sign_in_by_form(far_end, form)
+        assert [s.key for s in far_end.run(lambda driver: driver.sessions()) if not s.raw] == ["session:1"]
 
     def test_the_form_leads_on_to_web_addresses_only(self, routeros):
         far_end = FarEnd(routeros, sign_in="browser")
@@ -164,7 +166,18 @@ class TestByTheBrowser:
             form = far_end.run(partial(_admit, device=client))
             assert isinstance(form, Handoff) and form.fields["dst"] == dst
 
-    def test_chap_alone_is_no_way_in(self, make_routeros):
+    def test_a_router_that_wants_a_challenge_answered_gets_the_answer(self, make_routeros):
+        far_end = FarEnd(make_routeros(password="secret", login_by="http-chap"))
+        files = far_end.router.table("/file")
+        files.write(files.named("flash/hotspot/login.html")[0], {"contents": "$(chap-id)|$(chap-challenge)"})
+        with httpx.Client(base_url=far_end.router.web_url, headers={"X-Phone": PHONE}, timeout=3) as browser:
+            number, challenge = browser.get("/login").text.split("|")
+        client = Client(PHONE, ADDRESSES[PHONE], site_ref={"chap-id": number, "chap-challenge": challenge})
+        form = far_end.run(partial(_admit, device=client))
+        assert isinstance(form, Handoff) and len(form.fields["password"]) == 32
+        assert "You are logged in" in _sign_in_by_form(far_end, form) and online(far_end)
+
+    def test_without_its_challenge_chap_alone_is_no_way_in(self, make_routeros):
         far_end = FarEnd(make_routeros(password="secret", login_by="http-chap"))
         with pytest.raises(RouterRejected):
             far_end.run(lambda driver: driver.admit(grant(1), PHONE_CLIENT))
@@ -346,12 +359,10 @@ async def _sign_in(driver: Driver, name: str, password: str) -> None:
     await driver._box.api.ask(words)
 
 
-def _sign_in_by_form(far_end: FarEnd, form: Handoff) -> None:
-    hotspot = far_end.router.hotspot
-    with hotspot.lock:
-        host = hotspot.host_of(far_end.phones[PHONE])
-        assert host is not None
-        hotspot.login(form.fields["username"], lambda secret: secret == form.fields["password"], host, "https")
+def _sign_in_by_form(far_end: FarEnd, form: Handoff) -> str:
+    """The phone's browser posts the form to the router's own page; what it is shown."""
+    with httpx.Client(base_url=far_end.router.web_url, headers={"X-Phone": PHONE}, timeout=3) as browser:
+        return browser.post(urlsplit(form.action_url).path, data=dict(form.fields)).text
 
 
 @pytest.mark.parametrize("saved", [True, False])

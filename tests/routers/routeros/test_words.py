@@ -99,3 +99,7 @@ def test_a_sessions_user_says_whose_it_is():
 def test_refusals_are_told_apart(message, category, error, reason):
     told = refusal(message, category)
     assert type(told) is error and getattr(told, "reason", None) == reason
+
+
+def test_octal_escapes_of_a_login_page_are_bytes():
+    assert words.unescaped(r"\371a\021b") == b"\xf9a\x11b"

@@ -7,6 +7,7 @@ knows its password. The router ends it at its limits while we are away.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ from bawaba.routers.drivers.routeros.client import Row, command, raised, reading
 from bawaba.routers.drivers.routeros.refusals import is_rejected
 from bawaba.routers.drivers.routeros.watching import session_of
 
+NO_ADDRESS = "0.0.0.0"
 TRIES, TRY_AGAIN_S = 4, 1.0  # a device is known once it has sent a packet through the hotspot
 BYTE_LIMITS = ("limit-bytes-total", "limit-bytes-in", "limit-bytes-out")
 
@@ -294,17 +296,27 @@ async def _handoff(box: Box, grant: Grant, place: Place, password: str, client: 
     with understood():
         in_use = [row.get("profile") for row in servers if box.options.server in (None, row.get("name"))]
         profile = next((row for row in profiles if row.get("name") in in_use), {})
-    host = profile.get("dns-name") or profile.get("hotspot-address") or "0.0.0.0"
+    host = profile.get("dns-name") or profile.get("hotspot-address") or NO_ADDRESS
     ways = profile.get("login-by", "").split(",")
-    if host == "0.0.0.0" or not {"http-pap", "https"}.intersection(ways):
+    said = password if {"http-pap", "https"}.intersection(ways) else _by_challenge(password, ways, client)
+    if host == NO_ADDRESS or said is None:
         raise why
     fields = {
         "username": words.session_user(box.install, grant.key),
-        "password": password,
+        "password": said,
         "dst": _web_address(client.site_ref.get("return_url", "")),
         "popup": "false",
     }
     return Handoff(f"{'https' if 'https' in ways else 'http'}://{host}/login", "POST", fields)
+
+
+def _by_challenge(password: str, ways: Sequence[str], client: Client) -> str | None:
+    """The password as the log-in page's challenge wants it (manual, HotSpot customisation); None without one."""
+    number, challenge = client.site_ref.get("chap-id"), client.site_ref.get("chap-challenge")
+    if "http-chap" not in ways or not number or not challenge:
+        return None
+    proof = words.unescaped(number) + password.encode() + words.unescaped(challenge)
+    return hashlib.md5(proof, usedforsecurity=False).hexdigest()
 
 
 def _web_address(text: str) -> str:

@@ -93,6 +93,12 @@ def profile_of(limits: Limits) -> dict[str, str]:
     }
 
 
+def unescaped(text: str) -> bytes:
+    """Bytes as a log-in page shows them: those that are no letters as octal numbers, like `\\371`."""
+    parts = re.split(r"\\([0-3][0-7]{2})", text)
+    return b"".join(bytes((int(part, 8),)) if place % 2 else part.encode() for place, part in enumerate(parts))
+
+
 def ceiling(licence: Sequence[Mapping[str, str]]) -> int | None:
     """How many hotspot users a licence allows (manual, Licence); None where there is no ceiling, or it is not known."""
     level = licence[0].get("nlevel", "") if licence else ""
