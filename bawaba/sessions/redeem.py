@@ -179,11 +179,15 @@ def _answer_router(
         mark_done(db, outcome.job.id, now)
     if redemption.status == "opening":
         ASKED_FOR.run(db, id=redemption.session_id, now=now)
-    session = admission.SESSION.first(db, id=redemption.session_id)
     card = claiming.BY_ID.first(db, id=redemption.voucher_id)
-    left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
-    work = admission.work_for(session.id, session.rev, card, left, guest.client)
+    work = outcome.work or _work_as_it_stands(db, redemption.session_id, card, guest, now)
     return outcome, Answer(redemption, work, card.idle_timeout_seconds)
+
+
+def _work_as_it_stands(db: Session, session_id: int, card: Any, guest: Guest, now: datetime) -> AdmitWork:
+    session = admission.SESSION.first(db, id=session_id)
+    left = rules.left_on(card, end_as_used(card, now), LIVE.all(db, voucher_id=card.id), now)
+    return admission.work_for(session.id, session.rev, card, left, guest.client)
 
 
 def _made_known(rt: Runtime, outcome: _Outcome) -> Redemption:

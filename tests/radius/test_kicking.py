@@ -7,6 +7,7 @@ import pytest
 from bawaba.core.actor import SYSTEM
 from bawaba.routers.drivers.radius import exchange
 from bawaba.routers.models import Router, RouterJob
+from bawaba.routers.promises import Promised
 from bawaba.sessions import service
 from bawaba.vouchers.models import Voucher
 from tests.cast import MIB
@@ -63,6 +64,32 @@ def test_a_nas_that_has_said_stop_is_not_asked(rt, listening, box, guest):
     service.terminate(rt, SYSTEM, listening.session().id)
     service.set_disabled(rt, SYSTEM, guest[0].id, True)
     assert box.asked == []
+
+
+def test_work_that_the_nas_has_done_by_itself_meanwhile_is_not_asked_for(rt, listening, box, guest):
+    """It may have given the same Acct-Session-Id to somebody else by then."""
+    box.silent = 99
+    service.terminate(rt, SYSTEM, listening.session().id)
+    (job,) = rt.read(lambda db: [job.id for job in db.query(RouterJob).filter(RouterJob.kind == "kick")])
+    promised = Promised(job, listening.router.id, "kick", listening.session().id)
+    prepare = rt.parts["routers"].kinds["kick"].prepare
+    assert rt.read(prepare, promised, rt.clock.now()) is not None
+
+    listening.tell("Stop", verdict=guest[1], seconds=9)
+    assert rt.read(prepare, promised, rt.clock.now()) is None
+
+
+def test_a_session_that_the_nas_never_told_of_is_named_by_its_device_unless_that_has_a_newer_one(
+    rt, listening, cast, box
+):
+    listening.ask(cast.make_voucher().code)
+    old = listening.session().id
+    service.terminate(rt, SYSTEM, old)
+    assert "Acct-Session-Id" not in box.asked[0] and box.asked[0]["Calling-Station-Id"] == "02:00:5E:10:00:01"
+
+    listening.ask(cast.make_voucher().code)
+    prepare = rt.parts["routers"].kinds["kick"].prepare
+    assert rt.read(prepare, Promised(0, listening.router.id, "kick", old), rt.clock.now()) is None
 
 
 def test_a_silent_nas_keeps_the_work_open_with_its_error(rt, listening, box, guest):
