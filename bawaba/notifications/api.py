@@ -7,9 +7,11 @@ from typing import Any
 from apiflask import APIBlueprint
 from flask import request
 
+from bawaba.accounts.idempotency import idempotent, once
 from bawaba.notifications import channels, courier, queries
 from bawaba.notifications.notifier import notifier
 from bawaba.notifications.schemas import ChannelChange, ChannelIn, ReadIn, channel_out, notification_out
+from bawaba.sites.asked import site_in_body
 from bawaba.web import language
 from bawaba.web.guard import actor, requires, runtime
 from bawaba.web.input import body, takes
@@ -45,12 +47,18 @@ def list_channels() -> dict[str, Any]:
     return {"items": [channel_out(channel) for channel in found], "next": None}
 
 
+def _show(channel_id: int) -> dict[str, Any]:
+    return channel_out(runtime().read(channels.get_channel, actor(), channel_id))
+
+
 @bp.post("/api/notification-channels")
 @requires("settings:write")
 @takes(ChannelIn)
+@idempotent(again=_show)
 def add_channel() -> tuple[dict[str, Any], int]:
     """Add a way outward, by its apprise URL."""
-    return channel_out(channels.add_channel(runtime(), actor(), body(ChannelIn).model_dump())), 201
+    site_in_body()
+    return channel_out(channels.add_channel(runtime(), actor(), body(ChannelIn).model_dump(), once())), 201
 
 
 @bp.patch("/api/notification-channels/<int:channel_id>")

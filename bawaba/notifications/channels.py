@@ -9,6 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit
+from bawaba.accounts.idempotency import Once
 from bawaba.core.actor import Actor
 from bawaba.core.errors import field_fault
 from bawaba.core.runtime import Runtime
@@ -40,13 +41,15 @@ def get_channel(db: Session, actor: Actor, channel_id: int) -> NotificationChann
     return found
 
 
-def add_channel(rt: Runtime, actor: Actor, facts: dict[str, Any]) -> NotificationChannel:
+def add_channel(rt: Runtime, actor: Actor, facts: dict[str, Any], once: Once | None = None) -> NotificationChannel:
     """Add a way outward. Raises `Invalid` for a URL that apprise does not understand."""
     _understood(facts["url"])
-    return rt.transact(_add, rt, actor, facts, rt.clock.now())
+    return rt.transact(_add, rt, actor, facts, rt.clock.now(), once)
 
 
-def _add(db: Session, rt: Runtime, actor: Actor, facts: dict[str, Any], now: datetime) -> NotificationChannel:
+def _add(
+    db: Session, rt: Runtime, actor: Actor, facts: dict[str, Any], now: datetime, once: Once | None
+) -> NotificationChannel:
     site_id = facts.get("site_id")
     if site_id is not None or actor.site_ids is not None:
         site_id = resolve_site(db, actor, site_id).id
@@ -60,6 +63,8 @@ def _add(db: Session, rt: Runtime, actor: Actor, facts: dict[str, Any], now: dat
     )  # fmt: skip
     db.add(channel)
     db.flush()
+    if once is not None:
+        once.record(db, channel.id)
     audit.record(db, actor, "channel.added", site_id, "channel", channel.id, now, name=channel.name, way=channel.kind)
     return channel
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,6 +42,17 @@ class Cafe:
         data = json.dumps(body).encode() if body is not None else None
         said = {"Content-Type": "application/json"} if data else {"Accept": "text/html"}
         asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, said | headers)
+        try:
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def send_form(self, code: str) -> tuple[int, str]:
+        """As a phone in Arabic sends the portal's form."""
+        data = urllib.parse.urlencode({"code": code, "client_mac": PHONE}).encode()
+        said = {"Accept": "text/html", "Accept-Language": "ar"}
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}/api/voucher/redeem", data, said)
         try:
             with urllib.request.urlopen(asked, timeout=30) as answer:
                 return answer.status, answer.read().decode()
@@ -91,6 +103,8 @@ def test_guests_are_told_politely_while_the_database_is_away_and_nothing_is_lost
     assert "Nothing was lost" in answer["message"]
     status, page = cafe.ask("/", **{"Accept-Language": "ar"})
     assert status in (200, 503) and 'dir="rtl"' in page and "Traceback" not in page
+    status, page = cafe.send_form(card.code)
+    assert status == 503 and 'dir="rtl"' in page and "المحاولة" in page
     assert cafe.ask("/healthz")[0] == 200
     wait_for(lambda: [told["title"] for told in cafe.hook.taken] == ["The database does not answer"])
 
