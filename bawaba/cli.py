@@ -15,6 +15,7 @@ from bawaba.commands.opening import read_config as _config
 from bawaba.core import data_folder
 from bawaba.gateway.commands import gateway, gateway_agent
 from bawaba.routers.simulators.routeros.command import simulate
+from bawaba.routers.simulators.unifi.command import simulate_unifi
 
 
 @click.group()
@@ -215,6 +216,7 @@ def router() -> None:
 
 
 router.add_command(simulate)
+simulate.add_command(simulate_unifi)
 router.add_command(lists.routers)
 router.add_command(lists.router_details)
 
@@ -248,7 +250,7 @@ def router_add(name: str, driver: str, options: tuple[str, ...], lan4: str, lan6
     with _runtime() as rt:
         needs = driver_class(driver).needs
         if needs.password:
-            way["password"] = _asked_password(may_be_empty=needs.password_made)
+            way["password"] = _asked_password(may_be_empty=needs.password_made or needs.login_optional)
         told = {"lan4": lan4, "lan6": lan6} | dict(map(_named_value, options))
         wanted = parse(RouterIn, {"name": name, "driver": driver, **way, "options": told})
         click.echo(f"router {service.add_router(rt, SYSTEM, wanted.model_dump()).id}: {name}")
@@ -300,14 +302,14 @@ def router_test(router_id: int, trust: str | None) -> None:
 @router.command("setup-script")
 @click.argument("router_id", type=int)
 @click.option("--server", help="The hotspot that is on the router, like hotspot1.")
-@click.option("--interface", help="The guests' interface: a MikroTik gets a new hotspot there.")
+@click.option("--interface", help="Instead: make a new hotspot on this interface, like bridge-guests.")
 @click.option("--network", default="10.77.0.1/24", show_default=True, help="The router's address in a new hotspot.")
 @click.option("--manager", "manager_ip", help="Bawaba's address as the router sees it; worked out unless given.")
 @click.option("--wireguard", help="HOST[:PORT] where the internet reaches Bawaba: through a tunnel, also behind CGNAT.")
 @click.option("--undo", is_flag=True, help="The script that takes everything away again.")
 @click.option("--tunnel", is_flag=True, help="With --wireguard: Bawaba's own end, for wg-quick.")
 def router_setup_script(router_id: int, undo: bool, tunnel: bool, **wanted: Any) -> None:
-    """Print the script that makes the router ROUTER_ID (MikroTik, openNDS) one of ours. It holds its password."""
+    """Print the script that makes the MikroTik ROUTER_ID one of ours. It holds the router's password."""
     from bawaba.core.actor import SYSTEM
     from bawaba.routers.setup.service import Wanted, scripts
 

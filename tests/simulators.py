@@ -22,6 +22,8 @@ import pytest
 
 from bawaba.routers.simulators.routeros.router import Router
 from bawaba.routers.simulators.routeros.running import Simulators
+from bawaba.routers.simulators.unifi.controller import Controller
+from bawaba.routers.simulators.unifi.serving import Controllers
 
 MakeRouter = Callable[..., Router]
 FREE_PORTS: dict[str, int | None] = {"api_port": 0, "tls_port": 0, "web_port": 0, "web_tls_port": 0}
@@ -52,3 +54,16 @@ def make_routeros(simulators: Simulators) -> Iterator[MakeRouter]:
 def routeros(make_routeros: MakeRouter) -> Router:
     """A router of the newest version, administrator `admin`, password `secret`."""
     return make_routeros(password="secret")
+
+
+@pytest.fixture
+def controllers() -> Iterator[Controllers]:
+    """UniFi controllers: `controllers.start(…)` takes any of simulators.unifi.settings.Settings."""
+    with Controllers() as running:
+        yield running
+
+
+@pytest.fixture
+def unifi(controllers: Controllers) -> Controller:
+    """A UniFi OS console, account `bawaba`, password `secret`."""
+    return controllers.start()

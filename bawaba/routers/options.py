@@ -101,6 +101,7 @@ class Needs:
     password_help: str = ""
     password_least: int = 0  # characters
     password_made: bool = False  # made up where none is given
+    login_optional: bool = False  # user name and password may be left out: there is another way, among the options
 
     def sentences(self) -> tuple[str, ...]:
         """All that a person reads."""

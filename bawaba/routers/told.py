@@ -35,7 +35,12 @@ def with_way(driver: type[RouterDriver], facts: Mapping[str, Any]) -> dict[str, 
     facts = dict(facts)
     if needs.password_made and not facts.get("password"):
         facts["password"] = secrets.token_urlsafe(24)
-    needed = {"address": bool(needs.address_hint), "username": needs.username, "password": needs.password}
+    login = not needs.login_optional
+    needed = {
+        "address": bool(needs.address_hint),
+        "username": needs.username and login,
+        "password": needs.password and login,
+    }
     missing = {name: [NEEDED] for name, is_needed in needed.items() if is_needed and not facts.get(name)}
     if missing:
         raise Invalid(fields=missing)

@@ -132,7 +132,7 @@ def _book(
         newest, up, down = rules.booked(before, rules.Reading(reading.epoch, reading.up, reading.down))
         moved = up + down > 0
         new[session.id] = (up, down)
-        if moved or newest != before:
+        if moved or _is_here_uncounted(reading) or newest != before:
             sessions.append(
                 {
                     "id": session.id,
@@ -142,7 +142,7 @@ def _book(
                     "seen_down": newest.down,
                     "epoch": newest.epoch,
                     "now": now,
-                    "active_at": now if moved else session.active_at,
+                    "active_at": now if moved or _is_here_uncounted(reading) else session.active_at,
                 }
             )
         if moved:
@@ -178,6 +178,7 @@ def _judge(
         cause is None
         and not opening
         and any(new) is False
+        and not _is_here_uncounted(reading)
         and session.kind == "used_time"
         and rules.is_silent(session, session.idle_timeout_seconds, now)
     ):
@@ -215,6 +216,12 @@ def why_over(
         over = session.over_at
         return rules.SESSION_TIMEOUT, min(now, over) if over is not None else now
     return None, None
+
+
+def _is_here_uncounted(reading: RouterSession | None) -> bool:
+    """Whether a device is there on a gateway that counts no bytes meanwhile: then it cannot be called silent."""
+    raw = reading.raw if reading is not None else {}
+    return "uncounted" in raw and not raw.get("ended") and not raw.get("away")
 
 
 def _is_missing(session: Any, reading: RouterSession | None, asked_at: datetime) -> bool:

@@ -135,6 +135,26 @@ def test_a_used_time_card_stops_while_the_phone_is_silent(rt, cast, clock):
     assert redeeming.resume(rt, cast.guest()).remaining_seconds == HOUR - 600
 
 
+def test_where_no_bytes_are_counted_who_is_there_is_not_silent_and_who_is_away_is(rt, cast, clock):
+    card = cast.make_voucher(kind="used_time", duration_seconds=HOUR, idle_timeout_seconds=300)
+    redeeming.redeem(rt, card.code, cast.guest())
+    key = key_of(the_session(rt).id)
+
+    def tell(**raw: str) -> None:
+        clock.advance(200)
+        seen = [RouterSession(key, key, None, Client(PHONE), None, 0, 0, 0, 1, {"uncounted": "true", **raw})]
+        rt.transact(accounting.settle, cast.router.id, seen, clock.now(), clock.now(), rebooted=False)
+
+    for _ in range(4):
+        tell()
+    clock.advance(600)  # nobody looked for a while
+    tell()
+    assert the_session(rt).state == "online"
+    tell(away="true")
+    tell(away="true")
+    assert the_session(rt).terminate_cause == "Idle-Timeout"
+
+
 def test_after_a_router_reboot_guests_are_back_with_what_is_left(rt, cast, clock):
     card = cast.make_voucher(duration_seconds=HOUR, quota_bytes=100 * MIB)
     redeeming.redeem(rt, card.code, cast.guest())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
@@ -51,7 +51,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-Handler = Callable[[Request], Reply]
+Handler = Callable[[Request], Reply | Awaitable[Reply]]
 Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], "asyncio.Future[None]"]
 
 
@@ -60,7 +60,8 @@ async def converse(handler: Handler, reader: asyncio.StreamReader, writer: async
     try:
         while (request := await _read(reader, writer, secure)) is not None:
             keep = request.headers.get("connection", "").lower() != "close"
-            _write(writer, request, handler(request), keep)
+            reply = handler(request)
+            _write(writer, request, reply if isinstance(reply, Reply) else await reply, keep)
             await writer.drain()
             if not keep:
                 break
