@@ -35,6 +35,7 @@ from bawaba.sessions import card_page
 from bawaba.sessions import web as sessions_pages
 from bawaba.sites import api as sites_api
 from bawaba.sites import web as sites_pages
+from bawaba.vouchers import adoption_web as adoption_pages
 from bawaba.vouchers import api as vouchers_api
 from bawaba.vouchers import batch_page
 from bawaba.vouchers import web as vouchers_pages
@@ -65,6 +66,7 @@ BLUEPRINTS = [
     error_list_web.bp,
     router_setup_pages.bp,
     vouchers_pages.bp,
+    adoption_pages.bp,
     sales_pages.bp,
     batch_page.bp,
     card_page.bp,

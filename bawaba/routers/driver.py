@@ -39,6 +39,7 @@ class Cap(enum.Flag):
     BROWSER_LOGIN = enum.auto()
     IPV6 = enum.auto()
     LOCATE = enum.auto()  # `locate`: says which MAC has an address now
+    STRANGERS = enum.auto()  # `strangers`: lists rights of access that are not ours
     DEVICES = enum.auto()  # `set_devices`: trusted and blocked devices
 
 
@@ -110,6 +111,18 @@ class Owned:
     up: int = 0
     down: int = 0
     uptime_s: int = 0  # seconds online by it so far, where the gateway counts them
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A right of access that lies on the gateway and is not ours: another program's, or one made by hand."""
+
+    login: str
+    group: str  # what the gateway files it under: a profile
+    limits: Limits  # of its whole life
+    used: bool
+    enabled: bool = True
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +320,10 @@ class RouterDriver:
     async def owned(self) -> list[Owned]:
         """Everything of ours that lies on the gateway."""
         raise Unsupported(f"{self.vendor} cannot list what is ours")
+
+    async def strangers(self) -> list[Stranger]:
+        """Every right of access that lies on the gateway and is not ours. They are never touched."""
+        raise Unsupported(f"{self.vendor} cannot list what is not ours")
 
     async def health(self) -> Health:
         """How the gateway is."""

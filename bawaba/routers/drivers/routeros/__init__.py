@@ -22,6 +22,7 @@ from bawaba.routers.driver import (
     Result,
     RouterDriver,
     RouterSession,
+    Stranger,
 )
 from bawaba.routers.drivers.routeros import admitting, bulk, devices, ending, options, probing, watching
 from bawaba.routers.drivers.routeros.box import Box
@@ -49,7 +50,7 @@ class Driver(RouterDriver):
     caps = (
         Cap.PRELOAD | Cap.ADMIT | Cap.KICK | Cap.SESSIONS | Cap.COUNTERS | Cap.TIME_LIMIT | Cap.UPTIME_CUMULATIVE
         | Cap.BYTES_TOTAL | Cap.BYTES_SPLIT | Cap.RATE | Cap.LIVE_UPDATE | Cap.BULK | Cap.OWNED_LIST | Cap.EVENTS
-        | Cap.HEALTH | Cap.BROWSER_LOGIN | Cap.LOCATE | Cap.DEVICES
+        | Cap.HEALTH | Cap.BROWSER_LOGIN | Cap.LOCATE | Cap.DEVICES | Cap.STRANGERS
     )  # fmt: skip
 
     def __init__(self, connection: Connection, clock: Clock | None = None) -> None:
@@ -79,6 +80,9 @@ class Driver(RouterDriver):
 
     async def owned(self) -> list[Owned]:
         return await watching.owned(self._box)
+
+    async def strangers(self) -> list[Stranger]:
+        return await watching.strangers(self._box)
 
     async def health(self) -> Health:
         return await watching.health(self._box)

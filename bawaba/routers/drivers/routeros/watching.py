@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from bawaba.routers.driver import (
@@ -12,12 +13,14 @@ from bawaba.routers.driver import (
     Notice,
     Owned,
     RouterSession,
+    Stranger,
 )
 from bawaba.routers.drivers.routeros import boot, words
 from bawaba.routers.drivers.routeros.box import (
     ACTIVE,
     ACTIVE_NAMES,
     HOST,
+    PROFILE,
     USER,
     USER_NAMES,
     Box,
@@ -179,6 +182,39 @@ def _owned(box: Box, row: Row, tag: words.Tag, online: Sequence[Row]) -> Owned:
         up=used.up,
         down=used.down,
         uptime_s=used.seconds,
+    )
+
+
+async def strangers(box: Box) -> list[Stranger]:
+    """Every user that is not ours, nor the router's own; its speed is its profile's."""
+    users, profiles = await box.api.read(
+        reading(USER, USER_NAMES + ",default,dynamic"),
+        reading(PROFILE, "name,rate-limit,shared-users"),
+        deadline_s=LIST_S,
+    )
+    with understood():
+        by_name = {row.get("name", ""): row for row in profiles}
+        theirs = [row for row in users if box.tag_of(row) is None and not words.is_true(row.get("default"))]
+        return [_stranger(row, by_name.get(row.get("profile", ""), {})) for row in theirs]
+
+
+def _stranger(row: Row, profile: Row) -> Stranger:
+    rate, shared = words.bits(profile.get("rate-limit", "")), profile.get("shared-users", "1")
+    up, down = (rate[0], rate[-1]) if rate else (0, 0)  # one figure stands for both
+    limits = replace(
+        words.limits_left(row, words.Used()),
+        rate_up_kbps=up // 1000 or None,
+        rate_down_kbps=down // 1000 or None,
+        devices=words.number(shared) if shared.isdigit() else 1,
+    )
+    moved = any(words.number(row.get(side)) for side in ("bytes-in", "bytes-out"))
+    return Stranger(
+        login=row.get("name", ""),
+        group=row.get("profile", ""),
+        limits=limits,
+        used=moved or bool(words.seconds(row.get("uptime", ""))),
+        enabled=not words.is_true(row.get("disabled")),
+        comment=row.get("comment", ""),
     )
 
 
