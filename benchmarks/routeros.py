@@ -17,6 +17,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from multiprocessing.connection import Connection as Pipe
 from typing import Any
 
+import uvloop
+
 from bawaba.routers.driver import Client, Connection, Grant, Limits
 from bawaba.routers.drivers.routeros import Driver
 from bawaba.routers.drivers.routeros.box import ACTIVE, ACTIVE_NAMES, USER, USER_NAMES
@@ -39,18 +41,18 @@ def main() -> None:
     """Print a line for each figure."""
     with Far() as far:
         for delay_s, budget_s in ((0.0, 0.5), (FAR_S, 3.0)):
-            times = [asyncio.run(put_on(far.routers(1, delay_s))) for _ in range(ROUNDS)]
-            floors = [asyncio.run(floor_put(far.routers(1, delay_s)[0])) for _ in range(ROUNDS)]
+            times = [uvloop.run(put_on(far.routers(1, delay_s))) for _ in range(ROUNDS)]
+            floors = [uvloop.run(floor_put(far.routers(1, delay_s)[0])) for _ in range(ROUNDS)]
             tell(f"{CARDS} cards put, {delay_s * 1000:.0f} ms away", times, floors, budget_s, "s")
         one, many = (
-            [asyncio.run(put_on(far.routers(number, FAR_S, SLOW_S))) for _ in range(ROUNDS)] for number in (1, ROUTERS)
+            [uvloop.run(put_on(far.routers(number, FAR_S, SLOW_S))) for _ in range(ROUNDS)] for number in (1, ROUTERS)
         )
         what = (
             f"{CARDS} cards on each of {ROUTERS} routers, 20 ms away, {SLOW_S * 1000:g} ms a card (floor: one router)"
         )
         tell(what, many, one, 1.5 * statistics.median(one), "s")
         port = far.routers(1, 0.0)[0]
-        polls, floors = asyncio.run(polled(port))
+        polls, floors = uvloop.run(polled(port))
         tell(f"one poll of {GUESTS} guests, CPU", polls, floors, 2.0, "ms")
 
 

@@ -196,6 +196,7 @@ class TestNonsense:
                 await reader.read(65536)
                 writer.write(answer)
                 writer.close()
+                await writer.wait_closed()
 
         server = await asyncio.start_server(far, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
@@ -218,6 +219,8 @@ class TestNonsense:
         finally:
             await driver.close()
             server.close()
+            await server.wait_closed()
+            await asyncio.sleep(0)
 
     VERBS = ("admit", "kick", "put", "drop", "sessions", "owned", "health", "probe", "locate", "devices")
 
@@ -260,6 +263,7 @@ class TestNonsense:
                 writer.write(encoded(["!done", ".tag=2"]))
                 await reader.read(1)
                 writer.close()
+                await writer.wait_closed()
 
             server = await asyncio.start_server(far, "127.0.0.1", 0)
             api = Api(Way("127.0.0.1", server.sockets[0].getsockname()[1], "a", "b", tls=False))

@@ -51,6 +51,7 @@ class Place:
 
     ip: str
     mac: str | None
+    inner_ip: str | None = None  # what the hotspot gave a device that came with an address of its own
     boot: int = 0
     user: Row | None = None
     online: list[Row] = field(default_factory=list)  # of this session, wherever
@@ -59,7 +60,11 @@ class Place:
     @property
     def is_online(self) -> bool:
         """Whether this session is on, on this device."""
-        return any(row.get("address") == self.ip for row in self.online)
+        return any(map(self.has, self.online))
+
+    def has(self, row: Row) -> bool:
+        """Whether this is on the device, at the address that it has now."""
+        return row.get("address") in (self.ip, self.inner_ip or self.ip)
 
 
 async def admit(box: Box, grant: Grant, client: Client) -> RouterSession | Handoff:
@@ -105,7 +110,7 @@ async def _looked(box: Box, grant: Grant, client: Client) -> Place:
             reading(
                 BINDING, "type,disabled,mac-address", *([f"?mac-address={client.mac.upper()}"] if client.mac else [])
             ),
-            reading(HOST, "mac-address,address", *device),
+            reading(HOST, "mac-address,address,to-address", *device),
             reading(ACTIVE, ACTIVE_NAMES, *device, f"?user={name}", *(["?#|"] if device else [])),
             reading(USER, USER_NAMES, f"?name={name}"),
             boot.UPTIME,
@@ -121,7 +126,7 @@ async def _looked(box: Box, grant: Grant, client: Client) -> Place:
             raise RouterRejected("the router has not seen this device", Reason.UNKNOWN_CLIENT)
         if any(_blocks(row, mac) for row in bindings):
             raise RouterRejected("the device is blocked")
-        place = Place(ip, mac)
+        place = Place(ip, mac, (host or {}).get("to-address"))
         place.online = [row for row in active if row.get("user") == name]
         place.others = [row for row in active if row.get("user") != name and _is_of(row, place)]
         place.user = next((row for row in users if box.tag_of(row) is not None), None)
@@ -145,7 +150,7 @@ def _blocks(binding: Row, mac: str | None) -> bool:
 
 
 def _is_of(active: Row, place: Place) -> bool:
-    return active.get("address") == place.ip or words.mac(active.get("mac-address")) == place.mac
+    return place.has(active) or words.mac(active.get("mac-address")) == place.mac
 
 
 async def _older_life_away(box: Box, place: Place) -> None:
@@ -221,7 +226,7 @@ async def _write(box: Box, grant: Grant, verb: str, values: dict[str, str]) -> N
 
 async def _alone(box: Box, place: Place, again: bool) -> None:
     """End what else is on: other users on this device, and this session on other devices or to be begun anew."""
-    elsewhere = [row for row in place.online if again or row.get("address") != place.ip]
+    elsewhere = [row for row in place.online if again or not place.has(row)]
     if not place.others and not elsewhere:
         return
     names = {row.get("user", "") for row in place.others}
@@ -231,7 +236,7 @@ async def _alone(box: Box, place: Place, again: bool) -> None:
         reading(USER, ".id,name", *any_of("name", ours or [""])),
     )
     with understood():
-        await box.remove(USER, [row[".id"] for row in users if row.get("name") in ours], "set", disabled="yes")
+        await box.disable(USER, [row[".id"] for row in users if row.get("name") in ours])
         stale = [
             row[".id"] for row in cookies if row.get("user") in names and words.mac(row["mac-address"]) == place.mac
         ]
@@ -277,7 +282,7 @@ def _told(box: Box, place: Place) -> RouterSession:
     tag = box.tag_of(place.user)
     assert tag is not None
     with understood():
-        here = [row for row in place.online if row.get("address") == place.ip]
+        here = [row for row in place.online if place.has(row)]
         return session_of(box, tag, place.user, here, box.clock.now())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bawaba.core.clock import Clock
@@ -99,18 +99,28 @@ class Box:
                 raise answer
         self.profiles.update(missing)
 
-    async def remove(self, path: str, ids: Sequence[str], verb: str = "remove", **arguments: str) -> None:
-        """Remove rows (or another verb on them). One that has gone already is fine."""
-        for start in range(0, len(ids), IDS_AT_ONCE):
-            some = ids[start : start + IDS_AT_ONCE]
-            answer = (await self.api.ask_all([command(f"{path}/{verb}", {".id": ",".join(some), **arguments})]))[0]
-            if is_rejected(answer_error(answer), Reason.NOT_FOUND) and len(some) > 1:
-                answers = await self.api.ask_all([command(f"{path}/{verb}", {".id": one, **arguments}) for one in some])
-            else:
-                answers = [answer]
-            for error in map(answer_error, answers):
-                if error is not None and not is_rejected(error, Reason.NOT_FOUND):
-                    raise error
+    async def remove(self, path: str, ids: Sequence[str]) -> None:
+        """Remove rows. One that has gone already is fine."""
+        await self._on_each(f"{path}/remove", ids, {})
+
+    async def disable(self, path: str, ids: Sequence[str]) -> None:
+        """Disable rows, those that are still there."""
+        await self._on_each(f"{path}/set", ids, {"disabled": "yes"})
+
+    async def _on_each(self, path: str, ids: Sequence[str], arguments: Mapping[str, str]) -> None:
+        """One command for many rows; one for each where the router says that some are gone."""
+        lists = [",".join(ids[start : start + IDS_AT_ONCE]) for start in range(0, len(ids), IDS_AT_ONCE)]
+        answers = await self.api.ask_all([command(path, {".id": some, **arguments}) for some in lists])
+        gone = [
+            some
+            for some, answer in zip(lists, answers, strict=True)
+            if is_rejected(answer_error(answer), Reason.NOT_FOUND)
+        ]
+        alone = [one for some in gone if "," in some for one in some.split(",")]
+        answers += await self.api.ask_all([command(path, {".id": one, **arguments}) for one in alone])
+        for error in map(answer_error, answers):
+            if error is not None and not is_rejected(error, Reason.NOT_FOUND):
+                raise error
 
 
 def answer_error(answer: Reply | GatewayError) -> GatewayError | None:

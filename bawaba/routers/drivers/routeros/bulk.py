@@ -18,7 +18,7 @@ from bawaba.routers.drivers.routeros.box import USER, USER_NAMES, Box, answer_er
 from bawaba.routers.drivers.routeros.client import LIST_S, Exchange, Line, Reply, Row, Words, command, reading
 from bawaba.routers.drivers.routeros.refusals import is_rejected
 
-WINDOW, WINDOW_LEAST, WINDOW_MOST = 32, 4, 64
+WINDOW, WINDOW_LEAST, WINDOW_MOST = 8, 2, 64
 SLOW_S = 0.5  # an answer that takes so much longer than the link does: the router is behind
 BULK_S = 50.0  # of the minute that the caller gives
 Answer = Reply | GatewayError
@@ -50,12 +50,13 @@ class Conveyor:
         return answers + [_not_sent(rest) for _ in questions[len(answers) :]]
 
     async def _oldest(self, line: Line, under_way: deque[tuple[Exchange, float]]) -> Answer:
+        """Wait for the oldest answer. Those that come in time widen the window, a late one halves it."""
         exchange, sent_at = under_way.popleft()
+        slow = False
         if not exchange.answer.done():
             await self._box.api.wait(line, [exchange], LIST_S)
-            took_s = time.monotonic() - sent_at
-            slow = took_s > SLOW_S + 2 * self._box.api.link_s
-            self._window = max(WINDOW_LEAST, self._window // 2) if slow else min(WINDOW_MOST, self._window + 1)
+            slow = time.monotonic() - sent_at > SLOW_S + 2 * self._box.api.link_s
+        self._window = max(WINDOW_LEAST, self._window // 2) if slow else min(WINDOW_MOST, self._window + 1)
         error = exchange.answer.exception()
         if isinstance(error, GatewayError):
             return error

@@ -55,6 +55,6 @@ async def _put_out(box: Box, devices: set[str]) -> None:
     )
     with understood():
         held = [row[".id"] for row in users if _device(row) in devices and box.tag_of(row) is not None]
-        await box.remove(USER, held, "set", disabled="yes")
+        await box.disable(USER, held)
         for path, rows in ((COOKIE, cookies), (ACTIVE, active), (HOST, hosts)):
             await box.remove(path, [row[".id"] for row in rows if _device(row) in devices])

@@ -135,7 +135,7 @@ async def _put_out(box: Box, leaving: Leaving) -> dict[str, Row]:
     rows are returned by id."""
     with understood():
         ids = [row[".id"] for row in leaving.users]
-        await box.remove(USER, ids, "set", disabled="yes")
+        await box.disable(USER, ids)
         await box.remove(COOKIE, [row[".id"] for row in leaving.cookies])
         await box.remove(ACTIVE, [row[".id"] for row in leaving.online])
         macs = {row.get("mac-address") for row in leaving.online}

@@ -253,9 +253,10 @@ async def locate(box: Box, ip: str | None, mac: str | None) -> Client | None:
     """Who has an address: by the hotspot's own list first, then by the leases, then by ARP."""
     lease, arp = "/ip/dhcp-server/lease", "/ip/arp"
     wanted = f"?mac-address={mac.upper()}" if mac else f"?address={ip}"
+    translated = [] if mac else [f"?to-address={ip}", "?#|"]  # a device that came with an address of its own
     answers = await box.api.ask_all(
         [
-            reading(HOST, "mac-address,address", wanted),
+            reading(HOST, "mac-address,address", wanted, *translated),
             reading(lease, "mac-address,address,status", wanted),
             reading(arp, "mac-address,address", wanted),
         ]
