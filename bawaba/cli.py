@@ -302,14 +302,14 @@ def router_test(router_id: int, trust: str | None) -> None:
 @router.command("setup-script")
 @click.argument("router_id", type=int)
 @click.option("--server", help="The hotspot that is on the router, like hotspot1.")
-@click.option("--interface", help="Instead: make a new hotspot on this interface, like bridge-guests.")
+@click.option("--interface", help="The guests' interface: a MikroTik gets a new hotspot there.")
 @click.option("--network", default="10.77.0.1/24", show_default=True, help="The router's address in a new hotspot.")
 @click.option("--manager", "manager_ip", help="Bawaba's address as the router sees it; worked out unless given.")
 @click.option("--wireguard", help="HOST[:PORT] where the internet reaches Bawaba: through a tunnel, also behind CGNAT.")
 @click.option("--undo", is_flag=True, help="The script that takes everything away again.")
 @click.option("--tunnel", is_flag=True, help="With --wireguard: Bawaba's own end, for wg-quick.")
 def router_setup_script(router_id: int, undo: bool, tunnel: bool, **wanted: Any) -> None:
-    """Print the script that makes the MikroTik ROUTER_ID one of ours. It holds the router's password."""
+    """Print the script that makes the router ROUTER_ID (MikroTik, openNDS) one of ours. It holds its password."""
     from bawaba.core.actor import SYSTEM
     from bawaba.routers.setup.service import Wanted, scripts
 

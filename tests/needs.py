@@ -64,6 +64,11 @@ def _lack_of_freeradius() -> str | None:
     return None if glob("/usr/lib*/freeradius/rlm_rest.so") else "freeradius-rest is not installed"
 
 
+def _lack_of_opennds() -> str | None:
+    missing = [name for name in ("opennds", "ndsctl", "iptables", "sshd", "ssh") if not shutil.which(name)]
+    return f"{', '.join(missing)} not on the PATH" if missing else None
+
+
 def _lack_of_netns() -> str | None:
     """Try what the gateway tests do: a namespace with its own link, addresses, firewall and queue."""
     missing = [program for program in NETNS_PROGRAMS if not shutil.which(program)]
@@ -99,6 +104,7 @@ LACKS: dict[str, Callable[[], str | None]] = {
     "chromium": _lack_of_chromium,
     "freeradius": _lack_of_freeradius,
     "netns": _lack_of_netns,
+    "opennds": _lack_of_opennds,
 }
 
 

@@ -101,7 +101,12 @@ class Deliverer:
         chains: dict[Hashable, list[tuple[Promised, Any]]] = {}
         for job, work in prepared:
             chains.setdefault(self._about(job, work), []).append((job, work))
-        return await asyncio.gather(*(self._in_order(chain) for chain in chains.values()))
+        works = (self._in_order(chain) for chain in chains.values())
+        fates = await asyncio.gather(*works, return_exceptions=True)  # all have ended before these jobs are taken again
+        for fate in fates:
+            if isinstance(fate, BaseException):
+                raise fate
+        return [fate for fate in fates if isinstance(fate, Fate)]
 
     def _prepare_all(self, db: Session, jobs: list[Promised], now: datetime) -> list[tuple[Promised, Any]]:
         """What is to be done for each job as things stand; the error itself where that cannot be said."""

@@ -48,11 +48,8 @@ class TestWhatIsAskedFor:
         answer = hana.post("/api/routers", FAKE | {"options": {"lan_4": "10.0.0.0/8"}})
 
         assert answer.status_code == 422 and error_of(answer) == "invalid"
-        assert faults_of(answer) == {
-            "options.lan_4": [
-                "unknown option; known: lan4, lan6, traffic, fail, fail_verbs, delay_s, browser_login, browser_method"
-            ]
-        }
+        ((name, (fault,)),) = faults_of(answer).items()
+        assert name == "options.lan_4" and fault.startswith("unknown option; known: lan4, lan6, traffic, fail,")
 
     @pytest.mark.parametrize(
         ("name", "value"),

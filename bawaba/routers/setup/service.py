@@ -18,11 +18,11 @@ from bawaba.core.runtime import Runtime
 from bawaba.routers import queries
 from bawaba.routers.models import Router
 from bawaba.routers.service import PASSWORD
-from bawaba.routers.setup import routeros
+from bawaba.routers.setup import opennds, routeros
 from bawaba.routers.setup.wireguard import tunnel
 from bawaba.sites.models import Site
 
-USERNAME = "bawaba"
+USERNAMES = {"routeros": "bawaba", "opennds": "root"}
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,16 @@ class Scripts:
 
 
 def scripts(rt: Runtime, actor: Actor, router_id: int, wanted: Wanted) -> Scripts:
-    """The scripts of a RouterOS router. One that has no password yet gets a random one, kept sealed. Raises what is
-    wrong with `wanted`, and `Invalid` for a router of another make."""
+    """The scripts of a RouterOS or openNDS router. One that has no password yet gets a random one, kept sealed. Raises
+    what is wrong with `wanted`, and `Invalid` for a router of another make."""
     router, router_held = rt.transact(_ready, rt, actor, router_id, rt.clock.now())
     assert router.password_sealed is not None
+    if router.driver == "opennds":
+        return _of_opennds(rt, router, wanted)
     facts = routeros.Facts(
         router_id=router.id,
         router_name=router.name,
-        username=router.username or USERNAME,
+        username=router.username or USERNAMES["routeros"],
         password=rt.keyring.decrypt(router.password_sealed, PASSWORD).decode(),
         portal_url=rt.config.portal_url,
         manager_ip=wanted.manager_ip or _own_address(rt, router.address),
@@ -68,14 +70,28 @@ def scripts(rt: Runtime, actor: Actor, router_id: int, wanted: Wanted) -> Script
     return Scripts(routeros.script(facts), routeros.undo(facts), config)
 
 
+def _of_opennds(rt: Runtime, router: Router, wanted: Wanted) -> Scripts:
+    facts = opennds.Facts(
+        router_id=router.id,
+        gateway_name=router.options["gateway_name"],
+        faskey=rt.keyring.decrypt(router.password_sealed or b"", PASSWORD).decode(),
+        portal_url=rt.config.portal_url,
+        interface=wanted.interface or None,
+    )
+    return Scripts(opennds.script(facts), opennds.undo(facts), None)
+
+
 def _ready(db: Session, rt: Runtime, actor: Actor, router_id: int, now: datetime) -> tuple[Router, bool]:
     router = queries.get_router(db, actor, router_id)
-    if router.driver != "routeros":
-        raise field_fault("driver", "a setup script is for MikroTik routers")
+    if router.driver not in USERNAMES:
+        raise field_fault("driver", "a setup script is for MikroTik and openNDS routers")
+    if router.driver == "opennds" and not router.options.get("gateway_name"):
+        name = opennds.gateway_name(router.id, router.name)
+        router.options = {**router.options, "gateway_name": name}
     if router.password_sealed is None or not router.username:
-        router.username = router.username or USERNAME
+        router.username = router.username or USERNAMES[router.driver]
         if router.password_sealed is None:
-            router.password_sealed = rt.keyring.encrypt(secrets.token_urlsafe(18).encode(), PASSWORD)
+            router.password_sealed = rt.keyring.encrypt(secrets.token_urlsafe(30).encode(), PASSWORD)
         audit.record(db, actor, "router.changed", router.site_id, "router", router.id, now, name=router.name)
     site = db.get(Site, router.site_id)
     return router, site is not None and site.mode == "router_held"
