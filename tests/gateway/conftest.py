@@ -27,9 +27,10 @@ CHROMIUM = "/usr/bin/chromium"
 class Hotspot:
     """A town with Bawaba serving on its gateway."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, seat: Place | None = None) -> None:
         self.lab = lab
-        self.url = f"http://{GATEWAY4}:{PORTAL_PORT}"
+        self.seat = seat or lab.gateway  # where Bawaba runs
+        self.url = f"http://{lab.portal_ip}:{PORTAL_PORT}"
         self._manager: subprocess.Popen[str] | None = None
         self._token = ""
 
@@ -46,15 +47,13 @@ class Hotspot:
             "BAWABA_LOG_LEVEL": "warning",
         }
         log = (self.lab.folder / "manager.log").open("a")
-        self._manager = self.lab.gateway.popen(
-            sys.executable, "-m", "bawaba", "serve", env=environ, stdout=log, stderr=log
-        )
-        eventually(lambda: self.lab.gateway.curl(f"{self.url}/healthz").status == 200, self.manager_log, 20)
+        self._manager = self.seat.popen(sys.executable, "-m", "bawaba", "serve", env=environ, stdout=log, stderr=log)
+        eventually(lambda: self.seat.curl(f"{self.url}/healthz").status == 200, self.manager_log, 20)
 
     def stop_manager(self, how: int) -> None:
         """End it."""
         assert self._manager is not None
-        self.lab.gateway.kill(self._manager, how)
+        self.seat.kill(self._manager, how)
 
     def manager_log(self) -> str:
         """What it wrote."""
@@ -87,7 +86,7 @@ class Hotspot:
         options = ["-X", method, "-H", "Content-Type: application/json", "-H", f"Authorization: Bearer {self._token}"]
         if body is not None:
             options += ["-d", json.dumps(body)]
-        answer = self.lab.gateway.curl(f"{self.url}{path}", *options)
+        answer = self.seat.curl(f"{self.url}{path}", *options)
         assert answer.status < 300, f"{method} {path}: {answer.status} {answer.body} {self.manager_log()}"
         return json.loads(answer.body) if answer.body else None
 

@@ -23,6 +23,22 @@ allow_preemptive_authentication 1
 sessiontimeout 0
 authidletimeout 0
 binauth /usr/lib/opennds/binauth_log.sh
+FirewallRuleSet users-to-router {{
+    FirewallRule allow udp port 53
+    FirewallRule allow tcp port 53
+    FirewallRule allow udp port 67
+}}
+"""
+SSHD = """\
+Port 22
+ListenAddress 172.30.0.1
+HostKey /mnt/host_key
+AuthorizedKeysFile /mnt/guest_list
+PidFile none
+PasswordAuthentication no
+PermitRootLogin prohibit-password
+StrictModes no
+UsePAM no
 """
 SERVICE = """\
 #!/bin/sh
@@ -47,6 +63,8 @@ mount --bind /mnt/init.d /etc/init.d
 sed "s/priority -100/priority 0/" /usr/lib/opennds/libopennds.sh >/mnt/libopennds.sh
 chmod 755 /mnt/libopennds.sh
 mount --bind /mnt/libopennds.sh /usr/lib/opennds/libopennds.sh
+mkdir -p /run/sshd
+[ ! -e /mnt/sshd_config ] || /usr/sbin/sshd -f /mnt/sshd_config
 /etc/init.d/opennds restart
 exec sleep infinity
 """
@@ -79,6 +97,15 @@ class OpenNdsBox:
     def is_on(self) -> bool:
         """Whether the box is switched on."""
         return self._box is not None
+
+    def let_in_by_ssh(self) -> tuple[Path, str]:
+        """Run an SSH server beside it from the next start on: the private key that it takes, and its own public key."""
+        for name in ("host_key", "key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name)], check=True)
+        self._write("guest_list", (self.folder / "key.pub").read_text())
+        self._write("sshd_config", SSHD)
+        kind, key, *_ = (self.folder / "host_key.pub").read_text().split()
+        return self.folder / "key", f"{kind} {key}"
 
     def start(self) -> None:
         """Switch it on, and wait until it answers."""

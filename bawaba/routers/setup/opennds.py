@@ -12,6 +12,7 @@ CHECK_S = 5  # how often openNDS looks at quotas and clocks
 KEPT = "before-bawaba"
 BINAUTH = "/usr/lib/opennds/binauth_log.sh"
 RESTART = "if [ -x /etc/init.d/opennds ]; then /etc/init.d/opennds restart; else systemctl restart opennds; fi\n"
+LEFT_OUT = ("fasremoteip", "fasremotefqdn")  # one of them is set, and the other must not stand there from before
 NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -61,7 +62,7 @@ def script(facts: Facts) -> str:
     told = settings(facts)
     sets = "\n".join(f"  uci set opennds.@opennds[0].{name}={shlex.quote(value)}" for name, value in told.items())
     lines = "\n".join(f"{name} {value}" for name, value in told.items())
-    interface = "" if facts.interface else 'grep "^gatewayinterface" "$old"'
+    ours = "|".join((*told, "binauth", *LEFT_OUT))
     return f"""\
 #!/bin/sh
 # openNDS with Bawaba as its portal (router {facts.router_id}). Run it on the gateway as root. It holds the faskey.
@@ -75,7 +76,7 @@ else
   old=/etc/opennds/opennds.conf.{KEPT}
   [ -e "$old" ] || cp /etc/opennds/opennds.conf "$old"
   {{
-    {interface or ":"}
+    grep -vE '^[[:space:]]*({ours})[[:space:]]' "$old"
     cat <<'END'
 {lines}
 binauth {BINAUTH}
