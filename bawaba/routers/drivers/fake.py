@@ -140,10 +140,13 @@ class Box:
         self._looked_at = -math.inf
         self.seen: dict[str, str] = {}
         self.handed: dict[str, tuple[Grant, str, Client]] = {}
+        self.farewells: dict[tuple[str, str], RouterSession] = {}  # whoever did not hear the answer asks again
         self.trusted: set[str] = set()
         self.blocked: set[str] = set()
         self.fail = ""
         self.fail_verbs: tuple[str, ...] = ()
+        self.fail_after = 0  # calls that still go well
+        self.fail_times: int | None = None
         self.calls: list[str] = []
         self._numbers = 0
         self._start()
@@ -160,17 +163,30 @@ class Box:
             self.look(False)
             for number in list(self.sessions):
                 self.remove(number)
+            self.farewells.clear()
             self._start()
 
-    def break_with(self, fail: str, verbs: Iterable[str] = ()) -> None:
-        """Fail from now on like the option of the same name; `mend` ends it."""
+    def break_with(self, fail: str, verbs: Iterable[str] = (), *, after: int = 0, times: int | None = None) -> None:
+        """Fail like the option of the same name, once so many calls have gone well, so many times (None for ever);
+        `mend` ends it."""
         if fail not in FAILURES:
             raise ValueError(f"fail is one of {', '.join(FAILURES)}, not {fail!r}")
-        self.fail, self.fail_verbs = fail, tuple(verbs)
+        self.fail, self.fail_verbs, self.fail_after, self.fail_times = fail, tuple(verbs), after, times
+
+    def strikes(self, verb: str) -> str:
+        """How this call fails, or an empty string; counts."""
+        if not self.fail or (self.fail_verbs and verb not in self.fail_verbs) or self.fail_times == 0:
+            return ""
+        if self.fail_after > 0:
+            self.fail_after -= 1
+            return ""
+        if self.fail_times is not None:
+            self.fail_times -= 1
+        return self.fail
 
     def mend(self) -> None:
         """Work again."""
-        self.fail, self.fail_verbs = "", ()
+        self.fail, self.fail_verbs, self.fail_after, self.fail_times = "", (), 0, None
 
     def silence(self, mac: str) -> None:
         """The device walks away: it moves nothing any more, and nobody is told."""
@@ -321,6 +337,7 @@ class Box:
         self._numbers += 1
         now = self.clock.monotonic()
         session = Online(self._numbers, grant, owner, client, self.clock.now(), now, now)
+        self.farewells.pop((device_of(client), grant.key), None)
         self.sessions[session.number] = session
         self._index(session, on=True)
         return session
@@ -435,7 +452,11 @@ class Driver(RouterDriver):
 
     def _kick(self, box: Box, device: str, key: str | None) -> RouterSession | None:
         found = [online for online in box.of(device) if key is None or online.grant.key == key]
-        return self._told(box, box.remove(found[0].number)) if found else None
+        if not found:
+            return box.farewells.get((device, key or ""))
+        last = self._told(box, box.remove(found[0].number))
+        box.farewells[device, found[0].grant.key] = last
+        return last
 
     async def sessions(self) -> list[RouterSession]:
         return await self._do("sessions", lambda box: [self._told(box, online) for online in box.sessions.values()])
@@ -522,11 +543,10 @@ class Driver(RouterDriver):
         return box(self.connection.router_id, self._clock)
 
     def _failure(self, box: Box, verb: str) -> str:
-        sources = ((box.fail, box.fail_verbs), (self._options.fail, self._options.fail_verbs))
-        for fail, verbs in sources:
-            if fail in FAILURES and (not verbs or verb in verbs):
-                return str(fail)
-        return ""
+        if fail := box.strikes(verb):
+            return fail
+        named = not self._options.fail_verbs or verb in self._options.fail_verbs
+        return self._options.fail if named else ""
 
 
 def check(grant: Grant) -> None:
