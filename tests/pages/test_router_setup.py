@@ -69,3 +69,16 @@ def test_the_owner_trusts_the_certificate_that_the_first_test_shows(hana: Browse
 
 def test_an_operator_trusts_no_certificate(omar: Browser, router: Router):
     assert omar.post(f"/routers/{router.id}/trust", {"certificate": "AB" * 32}).status_code == 403
+
+
+def test_an_opennds_gateway_has_a_script_of_its_own(hana: Browser, cast: Cast):
+    roof = cast.make_router(cast.site.id, name="Roof", driver="opennds", address="192.168.1.1")
+    path = f"/routers/{roof.id}/setup"
+    assert f'href="{path}"' in hana.get(f"/routers/{roof.id}").text
+    asked = hana.get(path).text
+    assert 'name="interface"' in asked and 'name="server"' not in asked and "Winbox" not in asked
+
+    page = hana.post(path, {"interface": "br-lan"})
+    kept = hana.post(path, {"interface": "br-lan", "file": "setup"})
+    assert "uci set opennds" in kept.text and "gatewayinterface=br-lan" in kept.text and "ssh root@" in page.text
+    assert 'filename="bawaba.sh"' in kept.headers["Content-Disposition"]

@@ -1,4 +1,4 @@
-"""The page with a MikroTik's setup script: what it would do is read before it is run."""
+"""The page with the setup script of a MikroTik or of openNDS: what it would do is read before it is run."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bawaba.web.guard import actor, requires, runtime
 bp = APIBlueprint("router_setup_pages", __name__, enable_openapi=False)
 FIELDS = ("server", "interface", "network", "manager_ip", "wireguard")
 FILES = {"setup": "bawaba-setup.rsc", "undo": "bawaba-undo.rsc", "tunnel": "bawaba-wg.conf"}
+OPENNDS_FILES = {"setup": "bawaba.sh", "undo": "bawaba-undo.sh"}
 LONGEST = 120
 
 
@@ -39,7 +40,9 @@ def show_scripts(router_id: int) -> ResponseReturnValue:
         return _page(router_id, typed(problem), status=problem.status)
     asked = request.form.get("file", "")
     if asked in FILES and getattr(made, asked):
-        headers = {"Content-Disposition": f'attachment; filename="{FILES[asked]}"', "Cache-Control": "no-store"}
+        router = runtime().read(queries.get_router, actor(), router_id)
+        name = (OPENNDS_FILES if router.driver == "opennds" else FILES)[asked]
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         return Response(getattr(made, asked), mimetype="text/plain", headers=headers)
     return _page(router_id, Form(sent), made)
 
