@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from bawaba.monitoring.polling import poll
 from bawaba.routers.drivers.routeros.reach import bare
 from bawaba.routers.models import Router
 from tests.cast import Cast
@@ -62,6 +63,9 @@ def test_the_owner_trusts_the_certificate_that_the_first_test_shows(hana: Browse
 
     trusted = hana.post(f"/routers/{router.id}/trust", {"certificate": routeros.fingerprint})
     assert "It answers." in trusted.text and "Licence level 4: 0 of 200 guests are online." in trusted.text
+
+    rt.parts["routers"].loop.submit(poll(rt, router.id)).result(10)
+    assert "of 200" in hana.get(f"/routers/{router.id}").text
 
     changed = hana.post(f"/routers/{router.id}/trust", {"certificate": ":".join(["AB"] * 32)})
     assert "It shows another certificate than before." in changed.text

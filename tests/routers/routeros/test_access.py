@@ -101,6 +101,15 @@ class TestIn:
         (active,) = far_end.router.find(ACTIVE)
         assert active["session-time-left"] in ("1h", "59m59s", "59m58s")
 
+    def test_a_session_that_does_not_take_over_its_new_time_is_begun_anew(self, far_end, monkeypatch):
+        """As on a router where a running session keeps the time that it began with."""
+        far_end.run(lambda driver: driver.admit(grant(1, uptime_s=60), PHONE_CLIENT))
+        shown = far_end.router.menus[ACTIVE].getters
+        monkeypatch.setitem(shown, "session-time-left", lambda row: "50s")
+        calls = far_end.router.record()
+        far_end.run(lambda driver: driver.admit(grant(1, 2, uptime_s=HOUR), PHONE_CLIENT))
+        assert len([call for call in calls if call.command.endswith("active/login")]) == 1 and online(far_end)
+
     def test_a_phone_that_took_a_new_address_is_found_by_its_mac(self, far_end):
         far_end.router.join(PHONE, "10.5.50.77")
         told = far_end.run(lambda driver: driver.admit(grant(1), PHONE_CLIENT))
@@ -156,6 +165,8 @@ class TestByTheBrowser:
         far_end = FarEnd(routeros, sign_in="browser")
         form = far_end.run(lambda driver: driver.admit(grant(1), PHONE_CLIENT))
         assert isinstance(form, Handoff) and form.action_url == "http://login.hotspot/login"
+        again = far_end.run(lambda driver: driver.admit(grant(1), PHONE_CLIENT))
+        assert isinstance(again, Handoff) and again.fields == form.fields
         assert "You are logged in" in _sign_in_by_form(far_end, form)
         assert [s.key for s in far_end.run(lambda driver: driver.sessions()) if not s.raw] == ["session:1"]
 

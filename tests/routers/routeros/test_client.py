@@ -189,14 +189,15 @@ class TestNonsense:
     """A far end that answers every question with the same bytes."""
 
     async def _talk(self, answer: bytes, verb: str) -> None:
+        talks: list[asyncio.Task[None] | None] = []
+
         async def far(reader, writer):
-            with contextlib.suppress(OSError):
+            talks.append(asyncio.current_task())
+            with contextlib.suppress(OSError), contextlib.closing(writer):
                 await reader.read(4096)
                 writer.write(encoded(["!done", ".tag=1"]))
                 await reader.read(65536)
                 writer.write(answer)
-                writer.close()
-                await writer.wait_closed()
 
         server = await asyncio.start_server(far, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
@@ -219,8 +220,8 @@ class TestNonsense:
         finally:
             await driver.close()
             server.close()
+            await asyncio.gather(*filter(None, talks))
             await server.wait_closed()
-            await asyncio.sleep(0)
 
     VERBS = ("admit", "kick", "put", "drop", "sessions", "owned", "health", "probe", "locate", "devices")
 
@@ -254,6 +255,8 @@ class TestNonsense:
 
     def test_words_that_nobody_knows_do_no_harm(self):
         async def all_of_it():
+            over = asyncio.Event()
+
             async def far(reader, writer):
                 await reader.read(4096)
                 writer.write(encoded(["!done", ".tag=1", ".new=word"]))
@@ -263,7 +266,7 @@ class TestNonsense:
                 writer.write(encoded(["!done", ".tag=2"]))
                 await reader.read(1)
                 writer.close()
-                await writer.wait_closed()
+                over.set()
 
             server = await asyncio.start_server(far, "127.0.0.1", 0)
             api = Api(Way("127.0.0.1", server.sockets[0].getsockname()[1], "a", "b", tls=False))
@@ -271,6 +274,7 @@ class TestNonsense:
                 return (await api.ask(USERS)).rows
             finally:
                 await api.close()
+                await over.wait()
                 server.close()
 
         assert asyncio.run(all_of_it()) == [{"name": "x", "new": "1"}]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
+import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -41,6 +41,8 @@ from bawaba.routers.drivers.routeros.refusals import is_rejected
 from bawaba.routers.drivers.routeros.watching import session_of
 
 NO_ADDRESS = "0.0.0.0"
+PASSWORD_LENGTH = 24
+CLOCK_S = 5  # how far a session's time may be from what it should be
 TRIES, TRY_AGAIN_S = 4, 1.0  # a device is known once it has sent a packet through the hotspot
 BYTE_LIMITS = ("limit-bytes-total", "limit-bytes-in", "limit-bytes-out")
 
@@ -72,17 +74,20 @@ async def admit(box: Box, grant: Grant, client: Client) -> RouterSession | Hando
     words.check(grant, box.clock.now())
     with box.for_a_guest():
         place = await _looked(box, grant, client)
-        tag = words.Tag(box.install, grant.key, grant.rev, max(box.now_ms(), place.boot + 1))
-        password = grant.secret or secrets.token_hex(12)
         made = place.user is None
         if place.is_online and place.user is not None and _is_as(box, place.user, grant):
             return _told(box, place)
+        tag = _tag(box, grant, place)
+        password = _password(box, tag)
         again = await _written(box, grant, tag, place, password)
         try:
             await _alone(box, place, again)
             if box.options.sign_in == "browser" and not place.is_online:
                 raise LoginNotAllowed("guests are let in by their browser")
             if again or not place.is_online:
+                await _log_in(box, grant, place, password)
+            elif not await _time_follows(box, grant):
+                await _alone(box, place, again=True)
                 await _log_in(box, grant, place, password)
         except (LoginNotAllowed, NotSeenYet) as error:
             return await _handoff(box, grant, place, password, client, error)
@@ -167,6 +172,20 @@ def _is_as(box: Box, user: Row, grant: Grant) -> bool:
     return tag is not None and tag.rev == grant.rev and not words.is_true(user.get("disabled"))
 
 
+def _tag(box: Box, grant: Grant, place: Place) -> words.Tag:
+    """The tag that the session's user is to have. Its epoch stays as long as its counters do."""
+    before = box.tag_of(place.user) if place.user is not None else None
+    epoch = max(box.now_ms(), place.boot + 1) if before is None else before.epoch
+    return words.Tag(box.install, grant.key, grant.rev, epoch)
+
+
+def _password(box: Box, tag: words.Tag) -> str:
+    """The password of a session's user: the same whenever we are asked, so that a form which a guest was given stays
+    good, and nobody's to guess who does not know the router's own."""
+    named = f"{tag.install} {tag.key} {tag.epoch}"
+    return hmac.new(box.api.way.password.encode(), named.encode(), "sha256").hexdigest()[:PASSWORD_LENGTH]
+
+
 async def _written(box: Box, grant: Grant, tag: words.Tag, place: Place, password: str) -> bool:
     """Bring the session's user up to date. True when a session that is on must log in again for it: a running session
     keeps the speed and the bytes that it began with."""
@@ -194,7 +213,7 @@ async def _written(box: Box, grant: Grant, tag: words.Tag, place: Place, passwor
     if before.rev != grant.rev:  # asked twice for the same, it allows no more than once
         used = box.counting.used(place.user, place.online)
         values |= words.limits_from(grant.limits, _counted(box, before, used), box.clock.now())
-        values["comment"] = str(words.Tag(box.install, grant.key, grant.rev, before.epoch))
+        values["comment"] = str(tag)
     await _write(box, grant, "set", {".id": place.user[".id"], **values})
     return _needs_new_session(place, values)
 
@@ -265,8 +284,19 @@ async def _log_in(box: Box, grant: Grant, place: Place, password: str) -> None:
         await asyncio.sleep(TRY_AGAIN_S)
 
 
+async def _time_follows(box: Box, grant: Grant) -> bool:
+    """Whether a session that is on has taken over its new time. Not every version may do that."""
+    wanted = words.time_left(grant.limits, box.clock.now())
+    (rows,) = await box.api.read(
+        reading(ACTIVE, "session-time-left", f"?user={words.session_user(box.install, grant.key)}")
+    )
+    with understood():
+        left = [words.seconds(row.get("session-time-left", "")) for row in rows]
+    return all(abs(seconds - (wanted or 0)) <= CLOCK_S for seconds in left)
+
+
 async def _seen(box: Box, grant: Grant, place: Place) -> RouterSession:
-    """The session as it is now; one whose time does not follow its new limit is begun anew by the next admission."""
+    """The session as it is now."""
     name = words.session_user(box.install, grant.key)
     place.online, users = await box.api.read(
         reading(ACTIVE, ACTIVE_NAMES, f"?user={name}"), reading(USER, USER_NAMES, f"?name={name}")

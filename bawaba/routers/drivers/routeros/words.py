@@ -168,7 +168,7 @@ class Used(NamedTuple):
 def limits_from(limits: Limits, used: Used, now: datetime) -> dict[str, str]:
     """A user's limits, which a router counts from the user's beginning: what was used, and what may still be."""
     allowed = {
-        "limit-uptime": (_time_left(limits, now), used.seconds),
+        "limit-uptime": (time_left(limits, now), used.seconds),
         "limit-bytes-total": (limits.bytes_total, used.up + used.down),
         "limit-bytes-in": (limits.bytes_up, used.up),
         "limit-bytes-out": (limits.bytes_down, used.down),
@@ -177,7 +177,8 @@ def limits_from(limits: Limits, used: Used, now: datetime) -> dict[str, str]:
     return values | {"limit-uptime": values["limit-uptime"] + "s"}
 
 
-def _time_left(limits: Limits, now: datetime) -> int | None:
+def time_left(limits: Limits, now: datetime) -> int | None:
+    """Whole seconds that are still allowed, rounded down, at least 1 where any is left; None for no limit."""
     ends: list[float] = [] if limits.uptime_s is None else [limits.uptime_s]
     if limits.until is not None:
         ends.append((limits.until - now) / timedelta(seconds=1))
@@ -189,7 +190,7 @@ def _time_left(limits: Limits, now: datetime) -> int | None:
 def check(grant: Grant, now: datetime) -> None:
     """Refuse a right that is empty: a zero means no limit here."""
     limits = grant.limits
-    left = (_time_left(limits, now), limits.bytes_total, limits.bytes_up, limits.bytes_down)
+    left = (time_left(limits, now), limits.bytes_total, limits.bytes_up, limits.bytes_down)
     rates = (limits.rate_up_kbps, limits.rate_down_kbps, limits.devices)
     if any(value is not None and value <= 0 for value in left + rates):
         raise RouterRejected(f"{grant.key} has nothing left", Reason.BAD_VALUE)
