@@ -52,7 +52,7 @@ def main() -> None:
                 seen = [reading(session_id, number) for session_id in range(1, count + 1)]
                 began, busy = time.perf_counter(), time.process_time()
                 now = rt.clock.now()
-                settled = rt.transact(accounting.settle, cast.router.id, seen, now, now, rebooted=False)
+                settled = rt.transact(accounting.settle, cast.router.id, seen, now, now)
                 wall.append(time.perf_counter() - began)
                 cpu.append(time.process_time() - busy)
                 assert len(settled.moved) == count and not settled.ended

@@ -63,7 +63,8 @@ def settle(
     if router is None:
         return [], Sample(router_id, now, health)
     before, rebooted = router.status, bool(router.boot) and health.boot > router.boot
-    settled = accounting.settle(db, router_id, seen, asked_at, now, rebooted=rebooted)
+    off_since = _off_since(router, health, now) if rebooted else None
+    settled = accounting.settle(db, router_id, seen, asked_at, now, off_since=off_since)
     online = sum(1 for session in seen if not session.raw.get("ended"))
     if settled.readmitted:
         next_at = min(next_at, now + timedelta(seconds=LOOK_AGAIN_S))
@@ -79,6 +80,15 @@ def settle(
     if before != router.status or online != 0 or before == "up":
         events.append(standing.status_event(router))
     return events, Sample(router_id, now, health, online, settled.up, settled.down)
+
+
+def _off_since(router: Router, health: Health, now: datetime) -> datetime:
+    """When a router that has started anew went off, never too early: by the first poll that it missed, else by its
+    start."""
+    booted_at = now - timedelta(seconds=health.uptime_s or 0)
+    if not router.missed_polls or router.last_seen_at is None:
+        return booted_at
+    return min(booted_at, router.last_seen_at + timedelta(seconds=PERIOD_S * (1 + SPREAD / 2)))
 
 
 async def _missed(rt: Runtime, router_id: int, error: GatewayError) -> None:

@@ -60,6 +60,9 @@ BOOK_SESSIONS = Statement(
     "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, seen_up = :seen_up, "
     "seen_down = :seen_down, seen_epoch = :epoch, seen_at = :now, active_at = :active_at WHERE id = :id"
 )
+PAUSE = Statement(  # as if it had begun, and had moved its last byte, so much later
+    "UPDATE guest_session SET start_time = :start_time, active_at = :active_at WHERE id = :id AND ended_at IS NULL"
+)
 OPEN_JOB = Statement(
     "SELECT 1 FROM router_job WHERE kind = :kind AND ref = :ref AND router_id = :router_id AND state = 'open' LIMIT 1"
 )
@@ -80,12 +83,19 @@ class Settled:
 
 
 def settle(
-    db: Session, router_id: int, seen: Sequence[RouterSession], asked_at: datetime, now: datetime, *, rebooted: bool
+    db: Session,
+    router_id: int,
+    seen: Sequence[RouterSession],
+    asked_at: datetime,
+    now: datetime,
+    *,
+    off_since: datetime | None = None,
 ) -> Settled:
     """Book a router's list of sessions, asked for at `asked_at`, and act on what follows from it.
 
     Who has nothing left is ended here and closed out on the router; who should be online and is not (a reboot, a lost
     table) is promised to it again with what is left; who is online there without a right to be is closed out.
+    `off_since` is when a router went off that has started anew since: until now nobody there was online.
     """
     settled = Settled()
     there = {session_id: s for s in seen if (session_id := admission.session_id_of(s.key)) is not None}
@@ -94,12 +104,14 @@ def settle(
     there |= collected.readings
     settled.began, settled.ended, settled.events = collected.began, collected.ended, collected.events
     live = LIVE_AT.all(db, router_id=router_id)
+    if off_since is not None:
+        live = [_paused(db, session, there.get(session.id), off_since, asked_at, now) for session in live]
     readings = _book(db, live, there, now, settled)
     together = _together(db, router_id, live)
     settled.up, settled.down = (sum(new[side] for new in readings.values()) for side in (0, 1))
     for session in live:
         new, running = readings.get(session.id, (0, 0)), together.get(session.voucher_id, [session])
-        _judge(db, session, there.get(session.id), new, running, asked_at, now, settled)
+        _judge(db, session, there.get(session.id), new, running, asked_at, now, off_since, settled)
     known = {session.id for session in live}
     for session_id, session in there.items():
         if session_id not in known and not _promised(db, admission.KICK, session_id, router_id):
@@ -115,6 +127,21 @@ def _together(db: Session, router_id: int, live: Sequence[Any]) -> dict[int, lis
     for session in SHARED_TIME.all(db, router_id=router_id):
         found.setdefault(session.voucher_id, []).append(session)
     return found
+
+
+def _paused(
+    db: Session, session: Any, reading: RouterSession | None, off_since: datetime, asked_at: datetime, now: datetime
+) -> Any:
+    """A session as it stands without the time that its router was off: a card of used time is not charged with it."""
+    if session.kind != "used_time" or session.state != "online" or not _is_missing(session, reading, asked_at):
+        return session
+    away = now - max(off_since, session.start_time)
+    if away <= timedelta(0):
+        return session
+    active_at = (session.active_at or session.start_time) + away
+    paused = session._replace(start_time=session.start_time + away, active_at=active_at)
+    PAUSE.run(db, id=paused.id, start_time=paused.start_time, active_at=active_at)
+    return paused
 
 
 def _book(
@@ -164,6 +191,7 @@ def _judge(
     running: Sequence[Any],
     asked_at: datetime,
     now: datetime,
+    off_since: datetime | None,
     settled: Settled,
 ) -> None:
     """What becomes of one session after this reading; `running` are those of its card, itself among them."""
@@ -182,7 +210,8 @@ def _judge(
         and session.kind == "used_time"
         and rules.is_silent(session, session.idle_timeout_seconds, now)
     ):
-        cause, ended_at = rules.IDLE_TIMEOUT, session.active_at
+        cause = rules.NAS_REBOOT if _never_came_back(db, session) else rules.IDLE_TIMEOUT
+        ended_at = session.active_at
     if cause is not None:
         if end_session(db, session.id, cause, now, ended_at):
             settled.ended.append(session.id)
@@ -190,13 +219,19 @@ def _judge(
             if session.router_key is not None and cause != rules.IDLE_TIMEOUT:
                 cards.let_go(db, session.voucher_id, session.router_id, now)  # else the router would serve it again
     elif session.router_key is not None and _is_missing(session, reading, asked_at):
-        if end_session(
-            db, session.id, offline.UNKNOWN, now, session.seen_at
-        ):  # the guest left by the router's own page
+        left_by = rules.NAS_REBOOT if off_since is not None else offline.UNKNOWN  # the latter by the router's own page
+        if end_session(db, session.id, left_by, now, session.seen_at):
             settled.ended.append(session.id)
     elif not opening and _is_missing(session, reading, asked_at) and _may_be_let_in_again(db, session):
-        promise(db, session.router_id, admission.ADMIT, session.id, now)
+        payload = {admission.RESTARTED: True} if off_since is not None else None
+        promise(db, session.router_id, admission.ADMIT, session.id, now, payload=payload)
         settled.readmitted.append(session.id)
+
+
+def _never_came_back(db: Session, session: Any) -> bool:
+    """Whether its router has started anew, and the device has not been let in since."""
+    promised = admission.open_admit(db, session.id)
+    return promised is not None and promised.restarted
 
 
 def why_over(

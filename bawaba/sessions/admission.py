@@ -31,6 +31,7 @@ ADMIT = "admit"
 KICK = "kick"
 DROP = "drop"
 KEY = "session:"
+RESTARTED = "restarted"  # in a promise's payload: the device is let in again after its router has started anew
 
 SELECT_SESSION = (
     "SELECT id, site_id, voucher_id, router_id, client_mac, client_ip, state, start_time, ended_at, rev, seen_up, "
@@ -137,6 +138,7 @@ class OpenAdmit:
 
     job: Promised
     handed: bool
+    restarted: bool
 
 
 def open_admit(db: Session, session_id: int) -> OpenAdmit | None:
@@ -145,7 +147,8 @@ def open_admit(db: Session, session_id: int) -> OpenAdmit | None:
     if row is None:
         return None
     payload = json.loads(row.payload) if isinstance(row.payload, str) else row.payload
-    return OpenAdmit(Promised(row.id, row.router_id, ADMIT, session_id), bool(payload.get(HANDED)))
+    job = Promised(row.id, row.router_id, ADMIT, session_id)
+    return OpenAdmit(job, bool(payload.get(HANDED)), bool(payload.get(RESTARTED)))
 
 
 def is_handed(db: Session, session_id: int) -> bool:

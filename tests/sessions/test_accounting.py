@@ -143,7 +143,7 @@ def test_where_no_bytes_are_counted_who_is_there_is_not_silent_and_who_is_away_i
     def tell(**raw: str) -> None:
         clock.advance(200)
         seen = [RouterSession(key, key, None, Client(PHONE), None, 0, 0, 0, 1, {"uncounted": "true", **raw})]
-        rt.transact(accounting.settle, cast.router.id, seen, clock.now(), clock.now(), rebooted=False)
+        rt.transact(accounting.settle, cast.router.id, seen, clock.now(), clock.now())
 
     for _ in range(4):
         tell()
@@ -237,7 +237,7 @@ def test_a_poll_asks_the_database_as_often_for_many_shared_cards_as_for_one(rt, 
             patched.setattr(Statement, "_execute", counted)
             seen = [RouterSession(key, key, None, Client(PHONE), None, 60, 5, 5, fake.box(cast.router.id).boot)
                     for key in map(key_of, live_ids(rt))]  # fmt: skip
-            rt.transact(accounting.settle, cast.router.id, seen, rt.clock.now(), rt.clock.now(), rebooted=False)
+            rt.transact(accounting.settle, cast.router.id, seen, rt.clock.now(), rt.clock.now())
         return len(asked)
 
     macs = iter(phones(40))

@@ -55,7 +55,7 @@ def test_what_a_kick_has_booked_a_poll_does_not_book_again(rt, cast, middle_of_a
 
     with ThreadPoolExecutor(2) as pool:
         kick = pool.submit(kicked)
-        rt.transact(accounting.settle, cast.router.id, [reading], now, now, rebooted=False)
+        rt.transact(accounting.settle, cast.router.id, [reading], now, now)
         kick.result(10)
 
     assert the_session(rt).bytes_up == 1000
@@ -78,7 +78,7 @@ def test_a_phone_that_moves_in_the_middle_of_a_poll_is_counted_at_its_new_router
 
     with ThreadPoolExecutor(2) as pool:
         move = pool.submit(moves)
-        rt.transact(accounting.settle, cast.router.id, [reading], now, now, rebooted=False)
+        rt.transact(accounting.settle, cast.router.id, [reading], now, now)
         move.result(10)
 
     session = the_session(rt)

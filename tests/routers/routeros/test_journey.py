@@ -147,3 +147,48 @@ def test_two_cards_on_one_phone_and_one_card_on_two_phones(roof, cast, clock):
     roof.redeem(second, TABLET)
     roof.look()
     assert roof.phone.online and roof.phones[TABLET].online and len(roof.users()) == 2
+
+
+@pytest.mark.parametrize("off_s", [20, 240, 1200])
+def test_time_that_the_router_was_off_is_not_charged_to_a_card_of_used_time(roof, cast, clock, off_s):
+    card = cast.make_voucher(kind="used_time", duration_seconds=HOUR)
+    roof.redeem(card)
+    for _ in range(20):
+        clock.advance(30)
+        roof.phone.move(0, MIB)
+        roof.look()
+    clock.advance(10)
+    roof.simulated.power_off(saved=False)
+    for _ in range(off_s // 30):
+        clock.advance(30)
+        roof.look()
+    clock.advance(off_s % 30)
+    roof.simulated.power_on()
+    roof.phone.come_back()
+    clock.advance(15)
+    roof.look(2)
+    assert roof.phone.online and roof.booked(card) == (0, 20 * MIB)
+
+    used_s, left_s = 610, HOUR - (clock.now() - roof.session().start_time).total_seconds()
+    assert HOUR - used_s - 32 <= left_s <= HOUR - used_s
+    clock.advance(left_s - 5)
+    assert roof.phone.online
+    clock.advance(10)
+    assert not roof.phone.online
+    roof.look(2)
+    assert (roof.session().terminate_cause, roof.users()) == ("Session-Timeout", [])
+
+
+def test_who_does_not_come_back_after_a_restart_is_closed_with_the_cause_and_charged_up_to_it(roof, cast, clock):
+    card = cast.make_voucher(kind="used_time", duration_seconds=HOUR)
+    roof.redeem(card)
+    clock.advance(600)
+    roof.phone.move(0, MIB)
+    roof.look()
+    roof.phone.leave()
+    roof.simulated.reboot(saved=False)
+    for _ in range(15):
+        clock.advance(30)
+        roof.look()
+    assert (roof.session().state, roof.session().terminate_cause) == ("ended", "NAS-Reboot")
+    assert 600 <= cast.row(Voucher, card.id).used_seconds <= 632
