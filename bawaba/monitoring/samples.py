@@ -11,10 +11,8 @@ from typing import Any
 
 import structlog
 from sqlalchemy import delete, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
 from bawaba.monitoring.models import RouterSample
@@ -82,7 +80,7 @@ class Samples:
             return
         try:
             await self._rt.transact_async(write, samples)
-        except (Problem, SQLAlchemyError) as error:
+        except Exception as error:  # noqa: BLE001 a router may be gone, the disk full: the writing goes on
             log.warning("looks at routers could not be written yet", looks=len(samples), error=str(error))
             with self._lock:
                 self._waiting = (samples + self._waiting)[-WAITING_MOST:]

@@ -111,8 +111,11 @@ def _why(
 def _write_row(
     db: Session, router: Router, unheard: bool, online: int, interim_s: int, now: datetime, next_at: datetime
 ) -> None:
-    """Silence with guests online is a missed poll: degraded, then down, until it is heard again."""
+    """Silence with guests online is a missed poll: degraded, then down, until it is heard again. No look asks it
+    anything, so none is the trial after a rest: that is the next order."""
     router.online = online
+    if router.breaker_until is not None and router.breaker_until <= now:
+        router.breaker_until = None
     if unheard:
         silence = RouterUnreachable(f"no accounting for {rules.SILENT_INTERVALS * interim_s} s")
         service.missed(db, router.id, silence, now, next_at)

@@ -180,7 +180,7 @@ def device_list(rt: Runtime, actor: Actor, site_id: int | None) -> list[Device]:
 
 def saw(db: Session, router_id: int, now: datetime, next_poll_at: datetime, **facts: Any) -> Router | None:
     """A poll went well: note what was seen. Answers the router when its status changed by it, else None."""
-    router = db.get(Router, router_id)
+    router = _as_it_stands(db, router_id)
     if router is None:
         return None
     before = router.status
@@ -196,6 +196,12 @@ def saw(db: Session, router_id: int, now: datetime, next_poll_at: datetime, **fa
     return router
 
 
+def _as_it_stands(db: Session, router_id: int) -> Router | None:
+    """The router's row, ours to write: a person may have taken it out of service since this transaction read it."""
+    db.flush()
+    return db.get(Router, router_id, populate_existing=True, with_for_update={"key_share": True})
+
+
 def put_off(db: Session, router_id: int, next_poll_at: datetime) -> None:
     """A poll came to nothing by an error of ours: ask again when it is due, not at once."""
     db.execute(update(Router).where(Router.id == router_id).values(next_poll_at=next_poll_at))
@@ -205,7 +211,7 @@ def missed(
     db: Session, router_id: int, error: GatewayError, now: datetime, next_poll_at: datetime | None = None
 ) -> Router | None:
     """A poll failed: degraded after one, down after two. Answers the router."""
-    router = db.get(Router, router_id)
+    router = _as_it_stands(db, router_id)
     if router is None:
         return None
     router.missed_polls += 1

@@ -18,7 +18,7 @@ from bawaba.core.statement import Statement
 from bawaba.routers.devices import MAC
 from bawaba.routers.driver import Client, Grant, Handoff, Limits, RouterProtocolError, RouterSession, Unsupported
 from bawaba.routers.models import RouterJob
-from bawaba.routers.promises import EXPRESS_S, HANDED, Ask, Kind, Promised, promise
+from bawaba.routers.promises import EXPRESS_S, HANDED, Ask, Kind, Promised, mark_done, promise
 from bawaba.sessions import queries, rules
 from bawaba.sessions.ending import LIVE, end_session
 from bawaba.sessions.events import SessionChanged
@@ -32,6 +32,7 @@ KICK = "kick"
 DROP = "drop"
 KEY = "session:"
 RESTARTED = "restarted"  # in a promise's payload: the device is let in again after its router has started anew
+SEEN = "seen"  # in a kick's payload: epoch, up and down as they were booked of the router that the session has left
 
 SELECT_SESSION = (
     "SELECT id, site_id, voucher_id, router_id, client_mac, client_ip, state, start_time, ended_at, rev, seen_up, "
@@ -66,10 +67,16 @@ OPEN_ADMIT = Statement(
     "id router_id payload",
 )
 LATER_ADMIT = Statement("SELECT 1 FROM router_job WHERE kind = 'admit' AND ref = :ref AND id > :id LIMIT 1")
-MOVE = Statement(  # the other router counts from zero
-    "UPDATE guest_session SET router_id = :router_id, client_ip = :ip, state = 'opening', seen_up = 0, seen_down = 0, "
-    "seen_epoch = 0, router_key = NULL WHERE id = :id"
+MOVE = Statement(
+    "UPDATE guest_session SET router_id = :router_id, client_ip = :ip, state = 'opening', seen_up = :up, "
+    "seen_down = :down, seen_epoch = :epoch, router_key = NULL WHERE id = :id"
 )
+KICK_THERE = Statement(
+    "SELECT id, payload FROM router_job WHERE kind = 'kick' AND ref = :ref AND router_id = :router_id "
+    "AND state <> 'done' ORDER BY id DESC LIMIT 1",
+    "id payload",
+)
+KICK_PAYLOAD = Statement("SELECT payload FROM router_job WHERE id = :id", "payload")
 COUNT = Statement(
     "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, seen_up = :seen_up, "
     "seen_down = :seen_down, seen_epoch = :epoch WHERE id = :id"
@@ -127,9 +134,34 @@ def kick(db: Session, router_id: int, session_id: int, now: datetime, *, express
     return promise(db, router_id, KICK, session_id, now, express=express)
 
 
-def move_session(db: Session, session_id: int, router_id: int, ip: str | None) -> None:
-    """A device roamed to another router of its site."""
-    MOVE.run(db, id=session_id, router_id=router_id, ip=ip)
+def move_session(db: Session, session_id: int, router_id: int, ip: str | None, now: datetime) -> None:
+    """A device roamed to another router of its site: the one that it leaves is to close it out, the other one counts
+    from zero. Unless it was there before, and that router was not reached since: it goes on from where it was."""
+    left = SESSION.first(db, id=session_id)
+    seen = [left.seen_epoch, left.seen_up, left.seen_down]
+    promise(db, left.router_id, KICK, left.id, now, payload={SEEN: seen} if left.router_key is None else {})
+    epoch, up, down = _take_up_again(db, session_id, router_id, now)
+    MOVE.run(db, id=session_id, router_id=router_id, ip=ip, epoch=epoch, up=up, down=down)
+
+
+def _take_up_again(db: Session, session_id: int, router_id: int, now: datetime) -> list[int]:
+    """What was booked of a session at the router that it comes back to; closing it out there has no sense any more."""
+    waiting = KICK_THERE.first(db, ref=session_id, router_id=router_id)
+    if waiting is None:
+        return [0, 0, 0]
+    mark_done(db, waiting.id, now)
+    return _seen_in(waiting) or [0, 0, 0]
+
+
+def _seen_in(job: Any) -> list[int] | None:
+    found: list[int] | None = _payload(job).get(SEEN)
+    return found
+
+
+def _payload(job: Any) -> dict[str, Any]:
+    """A job's payload, which comes as text from SQLite."""
+    payload: dict[str, Any] = json.loads(job.payload) if isinstance(job.payload, str) else job.payload
+    return payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +178,7 @@ def open_admit(db: Session, session_id: int) -> OpenAdmit | None:
     row = OPEN_ADMIT.first(db, ref=session_id)
     if row is None:
         return None
-    payload = json.loads(row.payload) if isinstance(row.payload, str) else row.payload
+    payload = _payload(row)
     job = Promised(row.id, row.router_id, ADMIT, session_id)
     return OpenAdmit(job, bool(payload.get(HANDED)), bool(payload.get(RESTARTED)))
 
@@ -290,15 +322,19 @@ def _device_shut_out(work: tuple[int, Client]) -> str | None:
 
 
 def kicked(db: Session, job: Promised, last: RouterSession | None, now: datetime) -> list[Event]:
-    """Book what was moved up to the very end. A session that has gone on elsewhere is counted there: the counters of
-    two routers cannot be compared."""
+    """Book what was moved up to the very end. Of a session that has gone on elsewhere too: from what was booked when it
+    left, for the counters of two routers cannot be compared."""
     if last is None or claiming.OF_SESSION.first(db, session_id=job.ref) is None:  # locks the card, then its session
         return []
     session = SESSION_TO_CHANGE.first(db, id=job.ref)
+    here = rules.Reading(session.seen_epoch, session.seen_up, session.seen_down)
+    newest, up, down = rules.booked(here, rules.Reading(last.epoch, last.up, last.down))
     if session.router_id != job.router_id:
-        return []
-    before = rules.Reading(session.seen_epoch, session.seen_up, session.seen_down)
-    newest, up, down = rules.booked(before, rules.Reading(last.epoch, last.up, last.down))
+        seen = _seen_in(KICK_PAYLOAD.first(db, id=job.id))
+        if seen is None:
+            return []
+        _, up, down = rules.booked(rules.Reading(*seen), rules.Reading(last.epoch, last.up, last.down))
+        newest = here
     COUNT.run(db, id=session.id, up=up, down=down, seen_up=newest.up, seen_down=newest.down, epoch=newest.epoch)
     claiming.BOOK.run(db, id=session.voucher_id, up=up, down=down, seconds=0)
     return changes(db, [session.id], urgent=True)

@@ -202,14 +202,17 @@ class OfflineUse:
 
 
 def _book(db: Session, router_id: int, mine: Owned, now: datetime) -> None:
-    """The part of a router's own count for a card that no session of ours explains: a session that nobody saw."""
+    """The part of a router's own count for a card that no session of ours explains: a session that nobody saw.
+
+    While somebody is online by it the count of bytes runs ahead of the last poll's; it is taken when nobody is.
+    """
     card = claiming.BY_ID.first(db, id=card_id_of(mine.key))
     if card is None:
         return
     known = USED_HERE.first(db, voucher_id=card.id, router_id=router_id)
     running = [s for s in LIVE.all(db, voucher_id=card.id) if s.router_id == router_id and s.start_time is not None]
     seconds = int(known.seconds) + sum(int((now - s.start_time).total_seconds()) for s in running)
-    up, down = max(0, mine.up - int(known.up)), max(0, mine.down - int(known.down))
+    up, down = (0, 0) if running else (max(0, mine.up - int(known.up)), max(0, mine.down - int(known.down)))
     more = max(0, mine.uptime_s - seconds)
     if more <= SLACK_S and up + down < rules.LEAST_BYTES:
         return

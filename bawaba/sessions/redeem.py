@@ -85,12 +85,14 @@ LAST_CARD = Statement(
 @dataclass(frozen=True, slots=True)
 class Guest:
     """Who asks, and where: the router's id and the device as it knows it (the address where it knows no MAC).
-    `site_ref` is what the gateway's redirect carried beside that (`driver.Client`)."""
+    `site_ref` is what the gateway's redirect carried beside that (`driver.Client`). `asked_by_router`: it is the router
+    that asks, so it is there, whether it takes orders of ours or not."""
 
     router_id: int
     mac: str
     ip: str | None
     site_ref: Mapping[str, str] = field(default_factory=dict)
+    asked_by_router: bool = False
 
     @property
     def client(self) -> Client:
@@ -162,6 +164,7 @@ def answer_router(rt: Runtime, guest: Guest, code: str | None) -> Answer:
     """Let a router that asks for its guest itself (RADIUS) know what the guest may have: by a code, or (None) by the
     card that the device last used here. The answer is the delivery, so nothing stays promised to the router; time
     starts when it reports the session. Raises what `redeem` and `resume` raise."""
+    guest = replace(guest, asked_by_router=True)
     outcome, answer = rt.transact(_answer_router, rt, guest, code, rt.clock.now())
     _made_known(rt, outcome)
     assert answer is not None
@@ -292,7 +295,7 @@ def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: date
     if leaving is None:
         since, may_move = live[0].start_time, _may_move(card, place, now)
         return _Outcome(refusal=TooManyDevices(at_once=card.devices_at_once, since=since, may_move=may_move))
-    if _is_away(place, now) and not _has_spare(db, place, guest.router_id, now):
+    if _is_away(place, guest, now) and not _has_spare(db, place, guest.router_id, now):
         return _Outcome(refusal=RouterUnreachableNow())
     ended = _let_go(db, card, leaving, move, place, now)
     if ended:  # what they used is booked now
@@ -365,7 +368,7 @@ def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, pl
     that one is down and the session is on its spare. What was handed to its browser is looked at again; where nobody is
     at work any more on letting it in, work is promised again."""
     waiting = Redemption(mine.id, card.id, card.serial, True, "opening", remaining_bytes=left_bytes(left))
-    stays = mine.router_id == guest.router_id or _is_away(place, now)
+    stays = mine.router_id == guest.router_id or _is_away(place, guest, now)
     if stays and mine.state == "online":
         start, end = mine.start_time, mine.end_time
         going_on = replace(waiting, status="online", start_time=start, end_time=end, remaining_seconds=left.seconds)
@@ -379,16 +382,17 @@ def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, pl
         return _Outcome(waiting, job=promised.job, work=work)
     if not stays:
         cards.let_go(db, card.id, mine.router_id, now)
-        kick(db, mine.router_id, mine.id, now)
-        admission.move_session(db, mine.id, guest.router_id, guest.ip)
+        admission.move_session(db, mine.id, guest.router_id, guest.ip, now)
     router_id = mine.router_id if stays else guest.router_id
     payload = admission.payload_of(guest.client)
     job = promise(db, router_id, admission.ADMIT, mine.id, now, express=True, payload=payload)
     return _Outcome(waiting, job=job, work=admission.work_for(mine.id, 2, card, left, guest.client))
 
 
-def _is_away(place: Any, now: datetime) -> bool:
+def _is_away(place: Any, guest: Guest, now: datetime) -> bool:
     """Whether the router is known not to answer: down, or left alone for now."""
+    if guest.asked_by_router:
+        return False
     return place.router_status == "down" or (place.breaker_until is not None and now < place.breaker_until)
 
 

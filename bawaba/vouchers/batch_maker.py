@@ -72,11 +72,12 @@ class BatchMaker:
         while not self._stopping.is_set():
             try:
                 batch_id = self._rt.transact(_take, self._owner, self._rt.clock.now())
+                if batch_id is None:
+                    self._clear_away_failed()
             except (Problem, SQLAlchemyError) as error:
                 log.warning("the batch maker cannot reach the database", error=str(error))
                 batch_id = None
             if batch_id is None:
-                self._clear_away_failed()
                 self._woken.wait(LOOK_EVERY_S)
                 self._woken.clear()
             else:

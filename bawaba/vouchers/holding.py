@@ -42,15 +42,20 @@ class Holding:
 
 def _give(db: Session, router: Router, now: datetime) -> None:
     """Every unused card of the site that the router does not have yet: one INSERT … SELECT for each plan version."""
-    unused = (Voucher.site_id == router.site_id, Voucher.status == "unused", Voucher.disabled_at.is_(None))
+    unused = (
+        Voucher.site_id == router.site_id,
+        Voucher.status == "unused",
+        Voucher.disabled_at.is_(None),
+        Voucher.over_at.is_(None) | (Voucher.over_at > now),
+    )
     versions = db.scalars(
         select(PlanVersion).where(PlanVersion.id.in_(select(Voucher.plan_version_id).where(*unused).distinct()))
     )
     for version in versions.all():
-        _give_of(db, router.id, version, unused, now)
+        _give_of(db, router.id, version, unused)
 
 
-def _give_of(db: Session, router_id: int, version: PlanVersion, unused: Any, now: datetime) -> None:
+def _give_of(db: Session, router_id: int, version: PlanVersion, unused: Any) -> None:
     columns = ["router_id", "key", "rev", "synced_rev", "wanted", "secret_sealed", "limits", "plan"]
     there = exists().where(RouterGrant.router_id == router_id, RouterGrant.key == Voucher.id)
     ready = Voucher.batch_id.is_(None) | exists().where(Batch.id == Voucher.batch_id, Batch.state == "ready")
@@ -64,7 +69,6 @@ def _give_of(db: Session, router_id: int, version: PlanVersion, unused: Any, now
         literal(making.card_limits(version), JSON),
         literal(version.name, String),
     ).where(*unused, Voucher.plan_version_id == version.id, ready, ~there)
-    rows = rows.where(Voucher.over_at.is_(None) | (Voucher.over_at > now))
     db.execute(insert(RouterGrant).from_select(columns, rows))
     again = select(Voucher.id).where(*unused, Voucher.plan_version_id == version.id)
     _want(

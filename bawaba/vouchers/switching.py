@@ -57,6 +57,7 @@ def _touched(batch_id: int, disabled: bool, since: datetime | None) -> list[Any]
 
 def _begin(db: Session, actor: Actor, batch_id: int, disabled: bool, count: int, now: datetime) -> datetime | None:
     """Note the deed; the answer is the time that marks the batch's cards, None when there is nothing to do."""
+    db.get(Batch, batch_id, with_for_update=True)  # of two who do it at once the second sees what the first has done
     batch, _version = queries.get_ready_batch(db, actor, batch_id)
     is_on = batch.disabled_at is None
     if not count and (disabled or is_on):

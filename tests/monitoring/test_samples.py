@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import timedelta
 
 import pytest
@@ -131,3 +132,16 @@ def test_a_chart_has_a_gap_where_nothing_is_known():
     assert area.count("M") == 2 and area.count("Z") == 2
     assert f"{HEIGHT - HEIGHT * 4 / 5:.1f}" in area
     assert chart([None, None]).empty
+
+
+def test_whatever_the_database_says_looks_are_kept_for_the_next_time(rt, cast, monkeypatch):
+    def full(*_args) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    waiting = Samples(rt)
+    waiting.add(Sample(cast.router.id, cast.now, WELL))
+    with monkeypatch.context() as outage:
+        outage.setattr(samples, "write", full)
+        asyncio.run(waiting.write())
+    asyncio.run(waiting.write())
+    assert [row.looks for row in rows(rt, MINUTE)] == [1]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from sqlalchemy import update
 
 from bawaba.core.actor import SYSTEM
 from bawaba.core.database import DatabaseAway
 from bawaba.radius import words
 from bawaba.routers import service as routers
 from bawaba.routers.errors import RouterNotFound
-from bawaba.routers.models import RouterJob
+from bawaba.routers.models import Router, RouterJob
+from bawaba.routers.part import _due_routers
 from bawaba.sales.models import Sale
 from bawaba.sessions import redeem, service
 from bawaba.sessions.models import GuessMeter
@@ -225,3 +229,22 @@ def test_switching_a_card_off_ends_it_here_too(rt, gateway, cast):
     service.set_disabled(rt, SYSTEM, card.id, True)
     assert gateway.session().terminate_cause == "Admin-Reset"
     assert "switched off" in said(gateway.ask(card.code))
+
+
+def test_a_nas_that_takes_no_orders_from_us_lets_its_guests_in_all_the_same(rt, gateway, cast, clock):
+    """Its CoA port is shut: what we would send it rests. It asks us for its guests itself, so it is there."""
+    rests = {"breaker": "open", "failures": 9, "breaker_until": clock.now() + timedelta(seconds=60)}
+    rt.transact(lambda db: db.execute(update(Router).where(Router.id == gateway.router.id).values(**rests)))
+
+    assert gateway.ask(cast.make_voucher().code).accepted
+
+
+def test_a_nas_whose_rest_is_over_is_not_looked_at_without_end(rt, gateway, clock):
+    rested = {"breaker": "open", "failures": 9, "breaker_until": clock.now() - timedelta(seconds=1)}
+    rested |= {"lease_owner": "us"}
+    rt.transact(lambda db: db.execute(update(Router).where(Router.id == gateway.router.id).values(**rested)))
+    gateway.look()
+
+    _work, polls = rt.read(_due_routers, "us", clock.now())
+    assert gateway.router.id not in polls
+    assert gateway.row().breaker == "open"  # the next order is its trial

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from bawaba.core.database import DatabaseAway
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling
@@ -341,3 +342,28 @@ def test_a_silent_router_holds_half_of_the_threads_at_most(rt, cast):
         assert not any(future.done() for future in waiting)
         for future in waiting:
             assert isinstance(future.exception(), RouterUnreachable)
+
+
+def test_work_that_is_under_way_is_not_taken_up_a_second_time(rt, cast, monkeypatch):
+    """One job meets a database that is away; the other one is still being done when that is known."""
+    begun: list[int] = []
+
+    async def slowly(ask: Any, work: int) -> None:
+        begun.append(work)
+        await asyncio.sleep(0.3)
+        if work == 1:
+            raise DatabaseAway()
+        await asyncio.sleep(0.5)
+
+    routers = rt.parts["routers"]
+    kind = Kind(lambda db, job, now: job.ref, slowly, lambda db, job, result, now: [], about=lambda work: work)
+    monkeypatch.setitem(routers.kinds, "slow", kind)
+    for ref in (1, 2):
+        rt.transact(promise, cast.router.id, "slow", ref, rt.clock.now())
+
+    with pytest.raises(DatabaseAway):
+        deliver(rt, cast.router.id)
+    begun.clear()
+    with pytest.raises(DatabaseAway):
+        deliver(rt, cast.router.id)
+    assert begun == [1]

@@ -175,6 +175,20 @@ def test_a_card_that_ran_out_on_the_shelf_leaves_its_router(rt, cast, shop):
     assert key(card) not in shop.box.cards
 
 
+def test_a_card_that_ran_out_while_the_server_held_it_does_not_come_back(rt, cast, shop):
+    def hold(mode: str) -> None:
+        rt.transact(lambda db: db.execute(update(Site).where(Site.id == shop.site.id).values(mode=mode)))
+        look(rt, shop.router.id)
+
+    shop.plan = cast.make_plan(site_id=shop.site.id, shelf_life_seconds=HOUR)
+    card = make_card(rt, shop)
+    hold("server_held")
+    rt.clock.advance(6 * HOUR)
+    look(rt, shop.router.id)
+    hold("router_held")
+    assert key(card) not in shop.box.cards
+
+
 def test_the_poll_compares_when_it_is_time_and_after_the_router_was_away(rt, shop, cards):
     def polled() -> list[str]:
         shop.box.calls.clear()

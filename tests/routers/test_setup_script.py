@@ -58,6 +58,11 @@ def test_whatever_a_password_holds_the_router_gets_it_as_it_is(password):
     assert password in read(routeros.script(facts(password=password))).strings
 
 
+def test_an_interface_never_becomes_a_command():
+    script = routeros.script(facts(server=None, interface="ether2\n/user add name=x group=full"))
+    assert not [line for line in script.splitlines() if line.lstrip().startswith("/user add name=x")]
+
+
 def test_the_reader_of_these_tests_refuses_what_is_broken():
     for broken in (":if (1) do={ :put 1", ':put "$x"', ':put "no end', "[:len )"):
         with pytest.raises(Unreadable):

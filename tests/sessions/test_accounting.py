@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,9 +14,10 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.statement import Statement
 from bawaba.monitoring.polling import poll
-from bawaba.routers.driver import Client, RouterSession
+from bawaba.routers import service
+from bawaba.routers.driver import Client, RouterSession, RouterUnreachable
 from bawaba.routers.drivers import fake
-from bawaba.routers.models import RouterJob
+from bawaba.routers.models import Router, RouterJob
 from bawaba.sessions import accounting
 from bawaba.sessions import redeem as redeeming
 from bawaba.sessions.admission import key_of
@@ -22,7 +25,7 @@ from bawaba.sessions.models import GuestSession
 from bawaba.sessions.rules import Reading, booked
 from bawaba.vouchers.errors import VoucherUsed
 from bawaba.vouchers.models import Voucher
-from tests.cast import HOUR, MIB, PHONE, TABLET, phones
+from tests.cast import HOUR, MIB, PHONE, TABLET, person, phones
 
 
 def look(rt, router_id: int) -> None:
@@ -267,3 +270,23 @@ def test_phones_that_share_used_time_end_together_when_it_is_used_up(rt, cast, c
 
 def live_ids(rt) -> list[int]:
     return rt.read(lambda db: list(db.scalars(select(GuestSession.id).where(GuestSession.ended_at.is_(None)))))
+
+
+def test_a_person_who_takes_a_router_out_of_service_during_a_poll_is_heard(rt, cast):
+    router_id, read, changed = cast.router.id, threading.Event(), threading.Event()
+    rt.transact(service.missed, router_id, RouterUnreachable("silence"), cast.now)
+
+    def poll(db) -> None:
+        router = db.get(Router, router_id)
+        assert router.status == "degraded"
+        read.set()
+        changed.wait(0.2 if rt.database.is_sqlite else 10)  # there nobody comes between
+        service.saw(db, router.id, cast.now, cast.now)
+
+    with ThreadPoolExecutor() as threads:
+        polling = threads.submit(rt.transact, poll)
+        read.wait(5)
+        service.change_router(rt, person(), router_id, {"status": "maintenance"})
+        changed.set()
+        polling.result(10)
+    assert cast.row(Router, router_id).status == "maintenance"

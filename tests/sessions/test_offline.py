@@ -184,6 +184,28 @@ def test_what_was_used_while_nobody_looked_is_booked_once(rt, shop, cast):
     assert session.terminate_cause == "Lost-Carrier" and session.ended_at is not None
 
 
+def test_what_a_guest_moves_between_a_poll_and_a_comparison_counts_once(rt, shop, cast):
+    card, code = shop.card(quota_bytes=500 * MIB)
+    shop.sign_in(shop.front, code)
+    shop.look()
+    shop.move(shop.front, 0, 20 * MIB)
+    rt.clock.advance(25)
+    shop.run(shop.front, reconcile)
+    shop.look()
+    assert cast.row(Voucher, card.id).bytes_down == 20 * MIB
+    (session,) = shop.sessions()
+    assert session.bytes_down == 20 * MIB
+
+    shop.move(shop.front, 0, 10 * MIB)  # and what nobody saw before he left is booked all the same
+    box = shop.boxes[shop.front.id]
+    for number in list(box.sessions):
+        box.remove(number)
+    rt.clock.advance(30)
+    shop.look()
+    shop.run(shop.front, reconcile)
+    assert cast.row(Voucher, card.id).bytes_down == 30 * MIB
+
+
 def test_found_on_two_routers_the_later_one_is_cut_and_that_is_said(rt, shop, told):
     card, code = shop.card(devices_at_once=1)
     assert shop.sign_in(shop.front, code, PHONE)

@@ -16,7 +16,7 @@ from bawaba.sessions import redeem as redeeming
 from bawaba.sessions.errors import UnknownPlace
 from bawaba.sessions.models import GuestSession
 from bawaba.vouchers.models import Voucher
-from tests.cast import HOUR, PHONE, TABLET
+from tests.cast import HOUR, MIB, PHONE, TABLET
 from tests.sessions.test_accounting import look, the_session
 
 
@@ -132,3 +132,24 @@ def test_a_router_that_was_removed_in_this_very_moment_is_an_unknown_place(rt, c
     for ask in (lambda: redeeming.redeem(rt, card.code, guest), lambda: redeeming.resume(rt, guest)):
         with pytest.raises(UnknownPlace):
             ask()
+
+
+def test_what_was_moved_before_a_phone_left_and_came_back_counts_once(rt, cast, clock):
+    """Its first router could not be told that it had left: there its counters have gone on from where they were."""
+    other = cast.make_router(cast.site.id)
+    first = fake.box(cast.router.id)
+    fake.box(other.id, clock)
+    card = cast.make_voucher(quota_bytes=500 * MIB)
+    redeeming.redeem(rt, card.code, cast.guest())
+    first.move_traffic(PHONE, 0, 20 * MIB)
+    clock.advance(30)
+    look(rt, cast.router.id)
+    first.break_with("unreachable", ["kick"])
+    redeeming.redeem(rt, card.code, cast.guest(router=other))
+    first.mend()
+    redeeming.redeem(rt, card.code, cast.guest())
+    first.move_traffic(PHONE, 0, MIB)
+    clock.advance(30)
+    look(rt, cast.router.id)
+
+    assert cast.row(Voucher, card.id).bytes_down == the_session(rt).bytes_down == 21 * MIB

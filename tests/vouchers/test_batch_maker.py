@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select
 
+from bawaba.core.database import DatabaseAway
 from bawaba.routers.models import RouterGrant, RouterJob
 from bawaba.vouchers import batch_maker, making
 from bawaba.vouchers.batch_maker import BatchMaker
@@ -83,3 +84,19 @@ def test_a_batch_whose_maker_is_stopped_goes_on_in_the_next_process(rt, cast):
 
     assert cast.row(Batch, batch.id).state == "ready"
     assert count(rt, Voucher, Voucher.batch_id == batch.id) == 30
+
+
+def test_a_database_that_was_away_does_not_end_the_making_of_batches(rt, cast, monkeypatch):
+    def away(*_args: Any) -> None:
+        raise DatabaseAway()
+
+    batch = ordered(rt, cast)
+    maker = BatchMaker(rt)
+    with monkeypatch.context() as outage:
+        outage.setattr(rt, "transact", away)
+        outage.setattr(rt, "read", away)
+        maker.start()
+        maker._thread.join(1)
+    assert maker._thread.is_alive()
+    maker.stop()
+    assert cast.row(Batch, batch.id).state == "making"

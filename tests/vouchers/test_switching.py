@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
@@ -134,3 +138,20 @@ def test_the_api_says_how_many_and_who_may(rt, cast, hana, omar, vera):  # noqa:
     answer = hana.post(f"{path}/enable")
     assert answer.json["cards_switched"] == 30 and answer.json["disabled_at"] is None
     assert hana.post("/api/batches/4711/disable").status_code == 404
+
+
+def test_two_who_switch_a_batch_off_at_once_mark_its_cards_by_one_time(rt, cast, clock):
+    batch, begun, second_waits = a_batch(rt, cast), threading.Event(), threading.Event()
+
+    def first(db):
+        since = switching._begin(db, HANA, batch.id, True, 30, clock.now())
+        db.flush()
+        begun.set()
+        second_waits.wait(1)  # for this one to end: nobody sets it
+        return since
+
+    with ThreadPoolExecutor() as threads:
+        earlier = threads.submit(rt.transact, first)
+        begun.wait(5)
+        later = rt.transact(switching._begin, HANA, batch.id, True, 30, clock.now() + timedelta(seconds=1))
+    assert later == earlier.result() == cast.row(Batch, batch.id).disabled_at

@@ -122,8 +122,13 @@ def quoted(text: str) -> str:
 
 
 def _heading(facts: Facts, does: str, also: str) -> list[str]:
-    name = "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in facts.router_name)
-    return [f"# Bawaba, router {facts.router_id} ({name}): {does}.", f"# {also} It may be run again at any time."]
+    of = f"router {facts.router_id} ({_comment(facts.router_name)})"
+    return [f"# Bawaba, {of}: {does}.", f"# {also} It may be run again at any time."]
+
+
+def _comment(text: str) -> str:
+    """A text for a line that the console passes over: it ends nowhere but at the line's end."""
+    return "".join(sign if sign.isascii() and sign.isprintable() else "?" for sign in text)
 
 
 def _old_ones_away() -> list[str]:
@@ -308,7 +313,7 @@ def _new_hotspot(facts: Facts) -> list[str]:
     mark = f"comment={quoted(MARK)}"
     add_profile = f"/ip hotspot profile add name={quoted(PROFILE)} hotspot-address={inside.ip} dns-name=login.wifi"
     return [
-        f"# A new hotspot on {facts.interface}: addresses for guests, and a way out.",
+        f"# A new hotspot on {_comment(facts.interface)}: addresses for guests, and a way out.",
         (
             f":if ([:len [/ip address find comment={quoted(MARK)} interface={interface}]] = 0) do={{ "
             f"/ip address add address={inside} interface={interface} {mark} }}"
