@@ -14,6 +14,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.monitoring.samples import Sample, samples
 from bawaba.routers import reconcile, service, standing
 from bawaba.routers.driver import GatewayError, Health, RouterSession, RouterUnreachable
+from bawaba.routers.links import NotItsTurn
 from bawaba.routers.models import Router
 from bawaba.routers.part import part
 from bawaba.sessions import accounting, admission
@@ -30,6 +31,9 @@ async def poll(rt: Runtime, router_id: int) -> None:
     try:
         health = await links.ask(router_id, "health", probing=True)
         seen = await links.ask(router_id, "sessions")
+    except NotItsTurn:  # we ourselves keep it busy: it answers others
+        await rt.transact_async(service.put_off, router_id, next_poll_at(rt))
+        return
     except GatewayError as error:
         await _missed(rt, router_id, error)
         return

@@ -20,7 +20,7 @@ from bawaba.routers import promises, standing
 from bawaba.routers.breaker import FIRST_REST_S
 from bawaba.routers.driver import GatewayError, Handoff, Unsupported
 from bawaba.routers.events import JobFailed
-from bawaba.routers.links import FAILURES, Links, RouterResting
+from bawaba.routers.links import FAILURES, Links, NotItsTurn, RouterResting
 from bawaba.routers.models import Router, RouterJob
 from bawaba.routers.promises import Kind, Promised
 
@@ -159,6 +159,8 @@ class Deliverer:
         error = await self._try(job, work, handover)
         if error is None:
             return Fate.TAKEN
+        if isinstance(error, NotItsTurn):  # it is due again as it was, behind those that have come before it
+            return Fate.MISSED
         resting = isinstance(error, RouterResting)
         if not resting:
             await self._missed(job, error)

@@ -47,6 +47,10 @@ class RouterResting(RouterUnreachable):
     """The router failed several times in a row and is left alone for a while: nothing was sent."""
 
 
+class NotItsTurn(RouterUnreachable):
+    """A call waited behind our own until its time was over: nothing was sent, and that says nothing of the router."""
+
+
 @lru_cache
 def known_drivers() -> tuple[str, ...]:
     """The makes we can talk to: every module in `drivers/`."""
@@ -63,12 +67,15 @@ def driver_class(name: str) -> type[RouterDriver]:
 
 @dataclass
 class Call:
-    """One question to a driver; `sent` once the driver has it."""
+    """One question to a driver; `sent` once the driver has it. It may take `limit_s` from its turn on, for which it
+    waits `turn_s` at most; who names a deadline waits so long for both together."""
 
     verb: str
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     probing: bool
+    turn_s: float
+    limit_s: float | None
     sent: bool = False
 
 
@@ -179,17 +186,18 @@ class Links:
         probing: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Ask a driver's verb. Ends by the deadline (then the connection is let go, for a late answer would answer
-        the wrong question). Raises `GatewayError`s only; `RouterResting` at once while the router is left alone, unless
+        """Ask a driver's verb. Ends by the deadline (a call that was sent then lets go of its connection, for a late
+        answer would answer the wrong question). Raises `GatewayError`s only; `RouterResting` at once while the router is left alone, unless
         this call is `probing` whether it is back."""
         link = await self.link(router_id)
         memory = link.memory
         if memory.breaker.rests(self._rt.clock.now()) and not probing:
             raise RouterResting(RESTS)
-        call = Call(verb, args, kwargs, probing)
+        limits_s = (deadline_s, None) if deadline_s else (memory.pace.turn_s(verb), memory.pace.deadline_s(verb))
+        call = Call(verb, args, kwargs, probing, *limits_s)
         try:
-            answer = await self._on_time(link, call, deadline_s or memory.pace.deadline_s(verb))
-        except RouterResting:
+            answer = await self._on_time(link, call)
+        except (RouterResting, NotItsTurn):
             raise
         except FAILURES as error:
             await self._failed(router_id, memory, error)
@@ -200,30 +208,33 @@ class Links:
         await self._answered(router_id, memory)
         return answer
 
-    async def _on_time(self, link: Link, call: Call, limit_s: float) -> Any:
+    async def _on_time(self, link: Link, call: Call) -> Any:
         """One call in its turn; an answer that makes no sense is asked for once more on a new connection."""
         router_id = link.connection.router_id
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(call.turn_s) as until:
                 try:
-                    return await self._in_turn(link, call)
+                    return await self._in_turn(link, call, until)
                 except RouterProtocolError as error:
                     await self.forget(router_id)
                     if not error.outcome_known:
                         raise
-                    return await self._in_turn(await self.link(router_id), call)
+                    return await self._in_turn(await self.link(router_id), call, until)
         except TimeoutError as error:
-            text = f"no answer to {call.verb} within {limit_s:g} s"
-            if call.sent:
-                link.memory.pace.was_late()
-                await self.forget(router_id)
-            raise RouterUnreachable(text, outcome_known=not call.sent) from error
+            text = f"no answer to {call.verb} within {call.limit_s or call.turn_s:g} s"
+            if not call.sent:
+                raise NotItsTurn(f"{call.verb} did not have its turn within {call.turn_s:g} s") from error
+            link.memory.pace.was_late()
+            await self.forget(router_id)
+            raise RouterUnreachable(text, outcome_known=False) from error
 
-    async def _in_turn(self, link: Link, call: Call) -> Any:
+    async def _in_turn(self, link: Link, call: Call, until: asyncio.Timeout) -> Any:
         """Ask when it is our turn, unless the router has begun to fail while we waited for it."""
         async with link.lane.turn(PRIORITY.get(call.verb, READING)):
             if not link.memory.breaker.lets_through(self._rt.clock.now(), probing=call.probing):
                 raise RouterResting(RESTS)
+            if call.limit_s is not None and not call.sent:
+                until.reschedule(asyncio.get_running_loop().time() + call.limit_s)
             call.sent, began = True, time.monotonic()
             answer = await getattr(link.driver, call.verb)(*call.args, **call.kwargs)
             link.memory.pace.took(call.verb, time.monotonic() - began)

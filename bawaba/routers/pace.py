@@ -10,6 +10,7 @@ LINK_TIMES = 4  # a connection may take so many times the measured link
 WEIGHT = 0.2  # of the newest measurement (exponentially weighted moving average)
 DEADLINES_S = {"admit": 6.0, "kick": 5.0, "sessions": 20.0, "owned": 20.0, "put": 60.0, "drop": 60.0}
 CALL_S = 5.0
+ADMIT_TURN_S = 2.0  # together with the admit's own 6 s what a fresh promise belongs to its request for (`promises`)
 SHORT = frozenset({"health", "probe", "locate"})  # calls whose length is the link's
 WORTH_NOTING = 1.25
 
@@ -36,9 +37,13 @@ class Pace:
         return min(max(CONNECT_S, LINK_TIMES * (self.link_s or 0.0)), CONNECT_LONGEST_S)
 
     def deadline_s(self, verb: str) -> float:
-        """How long a whole call may take, the connection included. A guest waits for an admit: never over 6 s."""
+        """How long a call may take, the connection included. A guest waits for an admit: never over 6 s."""
         most_s = DEADLINES_S.get(verb, CALL_S)
         return most_s if verb == "admit" else most_s + self.connect_s - CONNECT_S
+
+    def turn_s(self, verb: str) -> float:
+        """How long a call may wait behind others: an admit not for long, for its promise is soon taken up again."""
+        return ADMIT_TURN_S if verb == "admit" else self.deadline_s(verb)
 
     @property
     def worth_noting(self) -> bool:

@@ -15,7 +15,7 @@ from bawaba.core.database import DatabaseAway
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling
-from bawaba.routers import cards
+from bawaba.routers import cards, pace
 from bawaba.routers.driver import Client, Grant, RouterUnreachable
 from bawaba.routers.drivers import fake
 from bawaba.routers.events import JobFailed, RouterStatusChanged
@@ -367,3 +367,35 @@ def test_work_that_is_under_way_is_not_taken_up_a_second_time(rt, cast, monkeypa
     with pytest.raises(DatabaseAway):
         deliver(rt, cast.router.id)
     assert begun == [1]
+
+
+def test_work_that_waits_for_its_turn_says_nothing_of_the_router(rt, cast, monkeypatch):
+    """A router that takes one call at a time, and more at once than it does in the time that one call has."""
+    monkeypatch.setattr(fake.Driver, "at_once", 1)
+    monkeypatch.setattr(pace, "CALL_S", 0.9)
+    monkeypatch.setitem(rt.parts["routers"].kinds, "look", LOOK)
+    router = cast.make_router(cast.site.id, options={"delay_s": 0.2})
+    for ref in range(8):
+        rt.transact(promise, router.id, "look", ref, rt.clock.now())
+    deliver(rt, router.id)
+
+    assert {(job.state, job.attempts, job.last_error) for job in jobs(rt, router_id=router.id)} == {("done", 1, None)}
+    row = cast.row(Router, router.id)
+    assert (row.breaker, row.failures, row.status) == ("closed", 0, "up")
+
+
+def test_a_poll_that_waits_for_its_turn_is_no_missed_poll(rt, cast, monkeypatch):
+    monkeypatch.setattr(fake.Driver, "at_once", 1)
+    monkeypatch.setattr(pace, "CALL_S", 0.3)
+    router = cast.make_router(cast.site.id, options={"delay_s": 1.0})
+    routers = rt.parts["routers"]
+
+    async def both() -> None:
+        under_way = asyncio.ensure_future(routers.links.ask(router.id, "sessions"))
+        await asyncio.sleep(0.1)
+        await polling.poll(rt, router.id)
+        await under_way
+
+    routers.loop.submit(both()).result(10)
+    row = cast.row(Router, router.id)
+    assert (row.status, row.missed_polls) == ("up", 0)
