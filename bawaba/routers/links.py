@@ -187,8 +187,8 @@ class Links:
         **kwargs: Any,
     ) -> Any:
         """Ask a driver's verb. Ends by the deadline (a call that was sent then lets go of its connection, for a late
-        answer would answer the wrong question). Raises `GatewayError`s only; `RouterResting` at once while the router is left alone, unless
-        this call is `probing` whether it is back."""
+        answer would answer the wrong question). Raises `GatewayError`s only; `RouterResting` at once while the router
+        is left alone, unless this call is `probing` whether it is back; `NotItsTurn` where it was never sent."""
         link = await self.link(router_id)
         memory = link.memory
         if memory.breaker.rests(self._rt.clock.now()) and not probing:
