@@ -78,6 +78,8 @@ class PostgresServer:
         self.port = port
         self._names = (f"test_{number}" for number in itertools.count(1))
         self._templates: dict[str, str] = {}
+        self.crash: Callable[[], object] = lambda: None  # end at once, as if the power had gone
+        self.start: Callable[[], object] = lambda: None  # and run again
 
     def url(self, name: str) -> str:
         """The SQLAlchemy address of one database."""
@@ -127,7 +129,12 @@ def running_postgres() -> Iterator[PostgresServer]:
         running = PostgresServer(free_port())
         options = f"-D {folder}/data -p {running.port} -k {folder} -c listen_addresses=127.0.0.1 -c max_connections=200"
         command = [str(programs / "postgres"), *options.split()]
-        stack.enter_context(server(command, lambda: running.run("SELECT 1"), folder / "log", **popen))
+        crash = [str(programs / "pg_ctl"), "stop", "-m", "immediate", "-D", f"{folder}/data"]
+        running.crash = lambda: subprocess.run(crash, check=True, capture_output=True, **popen)
+        running.start = lambda: stack.enter_context(
+            server(command, lambda: running.run("SELECT 1"), folder / "log", **popen)
+        )
+        running.start()
         yield running
 
 
