@@ -23,7 +23,7 @@ from bawaba.routers.delivery import Deliverer, Handover
 from bawaba.routers.driver import RouterUnreachable
 from bawaba.routers.links import Links
 from bawaba.routers.loop import RouterLoop
-from bawaba.routers.models import Router, RouterJob
+from bawaba.routers.models import Router, RouterGrant, RouterJob
 from bawaba.routers.promises import Kind, Promised
 
 log = structlog.get_logger(__name__)
@@ -225,12 +225,15 @@ class Routers:
 
 def _take_leases(db: Session, owner: str, now: datetime, fresh: bool) -> None:
     """Hold what is ours and take what is free. Who has just started looks at its routers at once: much may have
-    happened while nobody did."""
+    happened while nobody did, and guests who came and went by cards that lie there are found by comparing."""
     free = or_(Router.lease_owner == owner, Router.lease_owner.is_(None), Router.lease_until < now)
     lease: dict[str, Any] = {"lease_owner": owner, "lease_until": now + timedelta(seconds=LEASE_S)}
     if fresh:
         lease["next_poll_at"] = None
     db.execute(update(Router).where(free).values(**lease))
+    if fresh:
+        holds_cards = select(RouterGrant.id).where(RouterGrant.router_id == Router.id).exists()
+        db.execute(update(Router).where(Router.lease_owner == owner, holds_cards).values(reconcile_at=None))
 
 
 def _due_routers(db: Session, owner: str, now: datetime) -> tuple[list[tuple[int, str]], list[int]]:
