@@ -1,5 +1,5 @@
-"""The server is dead and two MikroTiks of a router-held site serve the guests themselves: back again, it knows what they
-used, and a card that was used at both is cut at the later one, and said."""
+"""The server is dead and two MikroTiks of a router-held site serve the guests themselves: back again, it knows what
+they used, and a card that was used at both is cut at the later one, and said."""
 
 from __future__ import annotations
 
