@@ -36,12 +36,13 @@ BEGIN = Statement(
     ":router_key, :now) RETURNING id",
     "id",
 )
-USED_HERE = Statement(
-    "SELECT COALESCE(SUM(bytes_up), 0), COALESCE(SUM(bytes_down), 0), COALESCE(SUM(used_seconds), 0), MIN(start_time) "
-    "FROM guest_session WHERE voucher_id = :voucher_id AND router_id = :router_id AND router_key IS NOT NULL",
-    "up down seconds first",
-    ("first",),
+SELECT_USED = (
+    "SELECT COALESCE(SUM(bytes_up), 0), COALESCE(SUM(bytes_down), 0), COALESCE(SUM(used_seconds), 0), "
+    "COALESCE(SUM(CASE WHEN terminate_cause = 'Idle-Timeout' THEN 1 ELSE 0 END), 0) "
+    "FROM guest_session WHERE voucher_id = :voucher_id"
 )
+USED_HERE = Statement(f"{SELECT_USED} AND router_id = :router_id AND router_key IS NOT NULL", "up down seconds silent")
+USED_ANYWHERE = Statement(SELECT_USED, "up down seconds silent")
 RECORD = Statement(
     "INSERT INTO guest_session (site_id, voucher_id, router_id, client_mac, state, start_time, end_time, ended_at, "
     "used_seconds, bytes_up, bytes_down, seen_up, seen_down, seen_epoch, rev, router_key, terminate_cause, created_at) "
@@ -204,14 +205,20 @@ class OfflineUse:
 def _book(db: Session, router_id: int, mine: Owned, now: datetime) -> None:
     """The part of a router's own count for a card that no session of ours explains: a session that nobody saw.
 
-    While somebody is online by it the count of bytes runs ahead of the last poll's; it is taken when nobody is.
+    While somebody is online by it the count of bytes runs ahead of the last poll's; it is taken when nobody is. A card
+    that the router is to let go of may have gone on elsewhere, with what it had used here: there all of it is known.
     """
     card = claiming.BY_ID.first(db, id=card_id_of(mine.key))
     if card is None:
         return
-    known = USED_HERE.first(db, voucher_id=card.id, router_id=router_id)
-    running = [s for s in LIVE.all(db, voucher_id=card.id) if s.router_id == router_id and s.start_time is not None]
+    running = [session for session in LIVE.all(db, voucher_id=card.id) if session.start_time is not None]
+    if cards.holds(db, router_id, card.id):
+        known = USED_HERE.first(db, voucher_id=card.id, router_id=router_id)
+        running = [session for session in running if session.router_id == router_id]
+    else:
+        known = USED_ANYWHERE.first(db, voucher_id=card.id)
     seconds = int(known.seconds) + sum(int((now - s.start_time).total_seconds()) for s in running)
+    seconds += int(known.silent) * (card.idle_timeout_seconds + SLACK_S)  # given back, and counted by the router
     up, down = (0, 0) if running else (max(0, mine.up - int(known.up)), max(0, mine.down - int(known.down)))
     more = max(0, mine.uptime_s - seconds)
     if more <= SLACK_S and up + down < rules.LEAST_BYTES:

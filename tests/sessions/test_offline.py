@@ -259,6 +259,42 @@ def test_a_phone_that_walks_to_the_other_router_takes_its_session_along(rt, shop
     assert f"card:{card.id}" not in shop.boxes[shop.front.id].cards
 
 
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_was_used_before_a_phone_walked_away_from_a_silent_router_counts_once(rt, shop, cast, stays):
+    card, code = shop.card(kind="used_time", duration_seconds=3 * HOUR, quota_bytes=500 * MIB)
+    shop.sign_in(shop.front, code)
+    shop.move(shop.front, 0, 20 * MIB)
+    rt.clock.advance(1200)
+    shop.look()
+    box = shop.boxes[shop.front.id]
+    box.break_with("unreachable")
+    redeeming.redeem(rt, code, cast.guest(PHONE, shop.back))
+    rt.clock.advance(60)
+    if not stays:
+        (session,) = shop.live()
+        service.terminate(rt, SYSTEM, session.id)
+    box.mend()
+    shop.run(shop.front, reconcile)
+
+    row = cast.row(Voucher, card.id)
+    assert (row.bytes_down, len(shop.sessions())) == (20 * MIB, 1)
+    assert row.used_seconds == (0 if stays else 1260)
+
+
+def test_the_time_that_a_phone_was_silent_stays_given_back(rt, shop, cast):
+    card, code = shop.card(kind="used_time", duration_seconds=3 * HOUR, idle_timeout_seconds=300)
+    shop.sign_in(shop.front, code)
+    rt.clock.advance(600)
+    shop.move(shop.front, 0, MIB)
+    shop.look()
+    rt.clock.advance(320)
+    shop.look()
+    (session,) = shop.sessions()
+    assert (session.terminate_cause, session.used_seconds) == ("Idle-Timeout", 600)
+    shop.run(shop.front, reconcile)
+    assert cast.row(Voucher, card.id).used_seconds == 600 and len(shop.sessions()) == 1
+
+
 def test_a_person_can_end_it_like_any_other_session(rt, shop):
     _card, code = shop.card()
     shop.sign_in(shop.front, code)
