@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tests.routers.contract import grant
 from tests.routers.unifi.far import PHONE_CLIENT, TABLET_CLIENT, FarEnd
 
 GIB = 1024 * MIB
+KEY = "a-key-of-our-own"
 
 
 @pytest.fixture
@@ -27,6 +30,10 @@ def far_end(controllers):
 
 def let_in(driver: Driver, **limits: Any) -> Any:
     return driver.admit(grant(1, **limits), PHONE_CLIENT)
+
+
+async def kick(driver: Driver, session: Any) -> Any:
+    return await driver.kick(session)
 
 
 def by_key(far_end: FarEnd) -> dict[str | None, Any]:
@@ -185,6 +192,34 @@ class TestOthers:
         assert by_key(far_end).keys() == {None}
         far_end.run(lambda driver: driver.kick(session))
         assert far_end.controller.site.active(PHONE) is None
+
+    def test_who_is_away_is_put_out_too_even_where_no_note_is_shown_then(self, controllers):
+        for shown in ("noted", "blocked"):
+            far_end = FarEnd(controllers, behaviour=Behaviour(list_shows=shown))
+            session = far_end.run(let_in)
+            far_end.phones[PHONE].leave()
+            far_end.run(partial(kick, session=session))
+            assert far_end.controller.site.active(PHONE) is None
+
+    def test_looking_while_a_guest_is_let_in_does_not_write_the_older_mark_back(self, controllers):
+        far_end = FarEnd(controllers, api_key=KEY, options={"api_key": KEY})
+        far_end.run(let_in)
+        far_end.clock.advance(5)
+        far_end.phones[PHONE].come_back()  # so that a look has something to write
+        far_end.move(PHONE, 1, 1)
+        far_end.controller.fail("slow", "PUT rest/user/*", seconds=0.7)
+
+        async def both(driver: Driver) -> None:
+            look = asyncio.create_task(driver.sessions())
+            async with asyncio.timeout(5):
+                while not any(call.startswith("PUT") for call in far_end.controller.calls[calls:]):
+                    await asyncio.sleep(0.01)
+            await driver.admit(grant(2), PHONE_CLIENT)
+            await look
+
+        calls = len(far_end.controller.calls)
+        far_end.run(both)
+        assert list(by_key(far_end)) == ["session:2"]
 
     def test_a_device_outside_of_the_hotspot_is_refused(self, far_end):
         far_end.controller.join(PHONE, "10.0.0.9", is_guest=False)

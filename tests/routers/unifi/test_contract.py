@@ -35,6 +35,15 @@ class TestByApiKey(OfUnifi):
     options = {"api_key": KEY}  # noqa: RUF012
 
 
+class TestWhereNotesAreShownInOnePlaceOnly(OfUnifi):
+    """No manual says where a client's note is shown."""
+
+    @pytest.fixture(params=[{"list_shows": "blocked"}, {"stations_show_notes": False}], ids=["stations", "list"])
+    def far_end(self, controllers, request):
+        quirks = Behaviour(**request.param)
+        return FarEnd(controllers, api_key=KEY, options={"api_key": KEY}, behaviour=quirks)
+
+
 class TestAControllerOfItsOwn(OfUnifi):
     @pytest.fixture
     def far_end(self, controllers):

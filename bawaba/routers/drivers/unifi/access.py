@@ -18,7 +18,7 @@ from bawaba.routers.driver import (
     Unsupported,
 )
 from bawaba.routers.drivers.unifi import counting, notes, units
-from bawaba.routers.drivers.unifi.box import Box, Place, identity
+from bawaba.routers.drivers.unifi.box import Box, Place, identity, understood
 from bawaba.routers.drivers.unifi.client import Row
 from bawaba.routers.drivers.unifi.notes import Mark
 from bawaba.routers.drivers.unifi.refusals import is_rejected
@@ -33,10 +33,21 @@ async def admit(box: Box, grant: Grant, client: Client) -> RouterSession:
     """Let a device in; asked twice, the newer limits hold. The mark is written first, so that a device that is let in
     is never without one; `Mark.before` tells a right that is still to be given from one that is."""
     units.native(grant.limits, box.clock.now())  # nothing left: nothing is asked
-    place, elsewhere = await _find(box, grant, client)
+    if client.mac is None:
+        raise RouterRejected(NO_MAC, Reason.UNKNOWN_CLIENT)
+    async with box.turn(client.mac):
+        session, elsewhere = await _let_in(box, grant, client.mac)
+    for other in elsewhere:
+        await put_out(box, other, grant.key)
+    return session
+
+
+async def _let_in(box: Box, grant: Grant, mac: str) -> tuple[RouterSession, list[Place]]:
+    """The session, and other devices that are in by the same right."""
+    place, elsewhere = await _find(box, grant, mac)
     mark = place.mark(box.install)
     if mark is not None and (mark.key, mark.rev) == (grant.key, grant.rev) and place.holds(mark):
-        return counting.session_of(box, mark, place)
+        return counting.session_of(box, mark, place), elsewhere
     limits, wanted = _wanted(box, grant, place, mark)
     await box.write_note(place.user_id, notes.with_mark(place.note, wanted))
     try:
@@ -44,29 +55,25 @@ async def admit(box: Box, grant: Grant, client: Client) -> RouterSession:
     except (RouterRejected, RouterAuthFailed, Unsupported):
         await box.write_note(place.user_id, str(place.note or ""))  # as it was read
         raise
-    for other in elsewhere:
-        await put_out(box, other)
-    return counting.session_of(box, wanted, place)
+    return counting.session_of(box, wanted, place), elsewhere
 
 
-async def _find(box: Box, grant: Grant, client: Client) -> tuple[Place, list[Place]]:
+async def _find(box: Box, grant: Grant, mac: str) -> tuple[Place, list[Place]]:
     """Where the device is, and other devices that are in by the same right. Raises `RouterRejected` for one that may
     not be let in, or that the controller does not see."""
-    if client.mac is None:
-        raise RouterRejected(NO_MAC, Reason.UNKNOWN_CLIENT)
-    seen, users = await asyncio.gather(station_of(box, client.mac), box.users())
-    user = users.get(client.mac)
+    seen, users = await asyncio.gather(station_of(box, mac), box.users())
+    user = users.get(mac)
     if user is not None and user.get("blocked"):
         raise RouterRejected("the device is blocked at the controller")
-    station = seen or await _seen_soon(box, client.mac)
+    station = seen or await _seen_soon(box, mac)
     if station.get("is_guest") is False:
         raise RouterRejected("the device is not in a hotspot network")
-    place = Place(client.mac, user, station)
+    place = Place(mac, user, station)
     mark = place.mark(box.install)
-    others = [other for other in _places(box, users, {grant.key}) if other.mac != client.mac]
+    others = [other for other in _with_keys(box, places_of(users, []), {grant.key}) if other.mac != mac]
     if mark is not None or station.get("authorized") is not False:
         since = mark.since if mark is not None else None
-        place.granted = (await box.authorisations(since)).get(client.mac)
+        place.granted = (await box.authorisations(since)).get(mac)
     return place, others
 
 
@@ -152,38 +159,61 @@ async def kick(box: Box, target: RouterSession | Client) -> RouterSession | None
     key = None if isinstance(target, Client) else target.key
     if key is None:
         return await _kick_device(box, client)
-    places = _places(box, await box.users(), {key})
     last: RouterSession | None = box.memory.replaced.pop(key, None)
-    for place in places:
-        last = await put_out(box, place)
+    async with box.turn(client.mac or ""):
+        found = _with_keys(box, await _everybody(box), {key})
+        for place in (place for place in found if place.mac == client.mac):
+            last = await _put_out(box, place)
+    for place in (place for place in found if place.mac != client.mac):
+        last = await put_out(box, place, key) or last
     return last or await _kick_unmarked(box, client)
 
 
 async def _kick_unmarked(box: Box, client: Client) -> RouterSession | None:
-    """Put a device out that is let in and has no mark: somebody has wiped its note. One that has gone on with another
-    right stays."""
-    station = await station_of(box, client.mac) if client.mac is not None else None
-    if client.mac is None or station is None or not station.get("authorized") or station.get("is_guest") is False:
+    """Put a device out that has no mark any more, for somebody has wiped its note; or that is away, where a controller
+    shows no notes then. One that has gone on with another right stays."""
+    if client.mac is None:
         return None
-    place = Place(client.mac, (await box.users()).get(client.mac), station)
-    return None if notes.marks_in(place.note) else await put_out(box, place)
+    async with box.turn(client.mac):
+        place = await as_it_is(box, client.mac)
+        if notes.marks_in(place.note):
+            return None
+        if place.station is None:
+            await box.command("unauthorize-guest", client.mac)
+        elif place.station.get("authorized") and place.station.get("is_guest") is not False:
+            return await _put_out(box, place)
+    return None
 
 
 async def _kick_device(box: Box, client: Client) -> RouterSession | None:
     """Put a device out, whatever lets it in."""
     if client.mac is None:
         raise RouterRejected(NO_MAC, Reason.UNKNOWN_CLIENT)
-    station, users = await asyncio.gather(station_of(box, client.mac), box.users())
-    place = Place(client.mac, users.get(client.mac), station)
-    if place.mark(box.install) is None and not (station or {}).get("authorized"):
-        return None
-    return await put_out(box, place)
+    async with box.turn(client.mac):
+        place = await as_it_is(box, client.mac)
+        if place.mark(box.install) is None and not (place.station or {}).get("authorized"):
+            return None
+        return await _put_out(box, place)
 
 
-async def put_out(box: Box, place: Place) -> RouterSession:
+async def put_out(box: Box, place: Place, key: str) -> RouterSession | None:
+    """Put a device out, if it is in by this right still."""
+    async with box.turn(place.mac):
+        place = await as_it_is(box, place.mac)
+        mark = place.mark(box.install)
+        return await _put_out(box, place) if mark is not None and mark.key == key else None
+
+
+async def as_it_is(box: Box, mac: str) -> Place:
+    """How a device stands now."""
+    station, users = await asyncio.gather(station_of(box, mac), box.users())
+    return Place(mac, users.get(mac), station)
+
+
+async def _put_out(box: Box, place: Place) -> RouterSession:
     """In this order, for a device that is disconnected comes back at once: the right ends, what it has used is read, it
     is disconnected, and only then our mark goes, so that whoever asks again finds what is left to do."""
-    mark = place.mark(box.install)
+    note, user_id, mark = place.note, place.user_id, place.mark(box.install)
     for _ in range(ROUNDS):
         await box.command("unauthorize-guest", place.mac)
         place.station, granted = await asyncio.gather(
@@ -194,18 +224,19 @@ async def put_out(box: Box, place: Place) -> RouterSession:
             break
     last = _last(box, mark, place)
     if place.station is not None:
-        await _disconnect(box, place.mac)
+        await disconnect(box, place.mac)
     if mark is not None:
-        await box.write_note(place.user_id, notes.without_mark(place.note, box.install, device=False))
+        await box.write_note(user_id, notes.without_mark(note, box.install, device=False))
     box.memory.seen.pop(place.mac, None)
     return last
 
 
-async def _disconnect(box: Box, mac: str) -> None:
+async def disconnect(box: Box, mac: str) -> None:
+    """Disconnect a device; one that has left by itself is fine."""
     try:
         await box.command("kick-sta", mac)
     except RouterRejected as error:
-        if not is_rejected(error, Reason.UNKNOWN_CLIENT, Reason.NOT_FOUND):  # it has left by itself
+        if not is_rejected(error, Reason.UNKNOWN_CLIENT, Reason.NOT_FOUND):
             raise
 
 
@@ -218,20 +249,29 @@ def _last(box: Box, mark: Mark | None, place: Place) -> RouterSession:
 
 async def drop(box: Box, keys: Sequence[str]) -> list[Result]:
     """Take rights away, and put out who is in by them. One that is not there is fine."""
-    users = await box.users()
     found: dict[str, GatewayError | None] = {}
-    for place in _places(box, users, set(keys)):
+    for place in _with_keys(box, await _everybody(box), set(keys)):
         mark = place.mark(box.install)
         assert mark is not None
         try:
-            await put_out(box, place)
+            await put_out(box, place, mark.key)
             found.setdefault(mark.key, None)
         except RouterRejected as error:
             found[mark.key] = error
     return [Result(key, found.get(key) is None, key in found, found.get(key)) for key in keys]
 
 
-def _places(box: Box, users: Mapping[str, Row], keys: set[str]) -> list[Place]:
-    """The devices that have our mark with one of these keys."""
-    found = (Place(mac, user, None) for mac, user in users.items())
-    return [place for place in found if (mark := place.mark(box.install)) is not None and mark.key in keys]
+async def _everybody(box: Box) -> list[Place]:
+    return places_of(*await asyncio.gather(box.users(), box.stations()))
+
+
+def places_of(users: Mapping[str, Row], stations: Sequence[Row]) -> list[Place]:
+    """Every device that has a note or is connected."""
+    with understood():
+        connected = {str(row["mac"]).lower(): row for row in stations}
+    return [Place(mac, users.get(mac), connected.get(mac)) for mac in dict.fromkeys((*connected, *users))]
+
+
+def _with_keys(box: Box, places: Sequence[Place], keys: set[str]) -> list[Place]:
+    """Those of the devices that have our mark with one of these keys."""
+    return [place for place in places if (mark := place.mark(box.install)) is not None and mark.key in keys]

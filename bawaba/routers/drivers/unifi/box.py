@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from bawaba.core.clock import Clock
 from bawaba.routers.driver import Client as Device
@@ -59,6 +61,11 @@ class Box:
     install: str
     clock: Clock
     memory: Memory
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    def turn(self, mac: str) -> asyncio.Lock:
+        """To be held while a device's note is read and written: what was read must still be there."""
+        return self._turns.setdefault(mac, asyncio.Lock())
 
     def now_ms(self) -> int:
         """Our clock, in milliseconds."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -18,6 +19,7 @@ from bawaba.routers.drivers.unifi.account import Account, account
 from bawaba.routers.drivers.unifi.options import Way
 from bawaba.routers.drivers.unifi.refusals import LoggedOut, refusal
 
+CONNECT_S = 3.0
 CALL_S = 5.0
 LIST_S = 20.0
 ANSWER_MOST = 32 * 1024 * 1024
@@ -44,7 +46,8 @@ class Client:
         self._http = httpx.AsyncClient(
             base_url=way.url,
             verify=tls.context(way.pin),
-            timeout=httpx.Timeout(CALL_S, connect=way.connect_s),
+            timeout=httpx.Timeout(None, connect=way.connect_s),  # each call has its deadline
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # ours are kept with the account
             limits=httpx.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=60.0),
             follow_redirects=False,
             trust_env=False,
@@ -129,7 +132,7 @@ class Client:
         if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             self._account.was_too_often(_seconds(answer.headers.get("Retry-After")))
             self._account.check()
-        cookies = {name: value for name in COOKIES if (value := answer.cookies.get(name))}
+        cookies = _cookies(answer)
         if answer.status_code != HTTPStatus.OK or not cookies:
             raise self._not_in(answer)
         self._account.is_in(cookies, _csrf(answer) or "")
@@ -149,8 +152,10 @@ class Client:
         answer = await self._exchange(method, self._prefix + path, sent, deadline_s, query)
         if writes and (token := _csrf(answer)):
             self._account.csrf = token
+        if (cookies := _cookies(answer)) and self._account.cookies:
+            self._account.cookies = self._account.cookies | cookies
         said = _json(answer)
-        if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS or answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:
+        if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:
             raise refusal(answer.status_code, said, writes=writes)
         if said is None:
             raise RouterProtocolError("the controller's answer is no JSON", outcome_known=not writes)
@@ -165,7 +170,7 @@ class Client:
         """One question and its answer, whatever it is. Raises `RouterUnreachable` and `RouterAuthFailed`."""
         writes = method != "GET"
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout(deadline_s + max(0.0, self.way.connect_s - CONNECT_S)):
                 return await self._sent(method, path, sent, query)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             if (unknown := tls.unknown_certificate(error)) is not None:
@@ -193,7 +198,6 @@ class Client:
                     raise httpx.DecodingError("an answer without an end", request=request)
         finally:
             await answer.aclose()
-        self._http.cookies.clear()  # ours are kept with the account
         self.date = _date(answer.headers.get("Date"))
         return httpx.Response(answer.status_code, headers=_plain(answer.headers), content=bytes(body), request=request)
 
@@ -217,6 +221,11 @@ def _json(answer: httpx.Response) -> Any:
         return json.loads(answer.content)
     except (ValueError, RecursionError):
         return None
+
+
+def _cookies(answer: httpx.Response) -> dict[str, str]:
+    """The cookies of a log-in that an answer brings."""
+    return {name: value for name in COOKIES if (value := answer.cookies.get(name))}
 
 
 def _csrf(answer: httpx.Response) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from bawaba.routers.driver import Client, Health, Limits, Owned, RouterAuthFailed, RouterRejected, RouterSession
 from bawaba.routers.drivers.unifi import counting, notes
-from bawaba.routers.drivers.unifi.access import station_of
+from bawaba.routers.drivers.unifi.access import places_of, station_of
 from bawaba.routers.drivers.unifi.box import Box, Place, understood
 from bawaba.routers.drivers.unifi.client import Row
 from bawaba.routers.drivers.unifi.notes import Mark
@@ -17,10 +17,7 @@ SAME_BOOT_MS = 60_000
 
 async def places(box: Box) -> list[Place]:
     """Every device that is connected or has a note, with the authorisation that it has."""
-    stations, users = await asyncio.gather(box.stations(), box.users())
-    with understood():
-        connected = {str(row["mac"]).lower(): row for row in stations}
-    found = [Place(mac, users.get(mac), connected.get(mac)) for mac in dict.fromkeys((*connected, *users))]
+    found = places_of(*await asyncio.gather(box.users(), box.stations()))
     since = [mark.since for place in found if (mark := place.mark(box.install)) is not None]
     granted: Mapping[str, Row] = await box.authorisations(min(since)) if since else {}
     for place in found:
@@ -50,8 +47,13 @@ async def _caught_up(box: Box, mark: Mark, place: Place) -> Mark:
     station = place.station
     if station is None or not place.holds(mark) or counting.is_same_life(box, mark, place.mac, station):
         return mark
-    fresh = counting.next_life(box, mark, place)
-    await box.write_note(place.user_id, notes.with_mark(place.note, fresh))
+    async with box.turn(place.mac):
+        now = await station_of(box, place.mac)
+        if now is None or (now.get("note") is not None and notes.session_mark(now["note"], box.install) != mark):
+            return mark  # it went on with another right meanwhile: the next look tells
+        place.station = now
+        fresh = counting.next_life(box, mark, place)
+        await box.write_note(place.user_id, notes.with_mark(place.note, fresh))
     return fresh
 
 

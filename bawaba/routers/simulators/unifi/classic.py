@@ -30,7 +30,8 @@ def _read(site: Site, settings: Settings, words: list[str], query: Mapping[str, 
                 raise Refused("api.err.UnknownStation")
             return found
         case ["list" | "rest", "user"]:
-            return [site.client(user) for user in site.users.values() if user.note or user.blocked]
+            noted = site.behaviour.list_shows == "noted"
+            return [site.client(user) for user in site.users.values() if user.blocked or (noted and user.note)]
         case ["stat", "guest"]:
             since = site.now() - 3600 * int(query.get("within", 24))
             return [site.guest(guest) for guest in site.guests if guest.start >= since]
@@ -56,8 +57,7 @@ def _note(site: Site, user_id: str, sent: Any) -> dict[str, Any]:
     user = next((user for user in site.users.values() if user.id == user_id), None)
     if user is None:
         raise Refused("api.err.IdInvalid")
-    if site.behaviour.notes_kept:
-        user.note = str(sent.get("note", user.note))
+    user.note = str(sent.get("note", user.note))
     return site.client(user)
 
 

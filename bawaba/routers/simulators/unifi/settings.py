@@ -22,7 +22,8 @@ class Behaviour:
     errors_as_200: bool = True  # `rc: error` comes with HTTP 200, else with 400
     key_on_classic: bool = True  # the classic API takes the API key as well
     classic: bool = True  # there is a classic API
-    notes_kept: bool = True  # it keeps a client's note
+    list_shows: str = "noted"  # whom `list/user` names: "noted" (who has a note), or "blocked" (no more than those)
+    stations_show_notes: bool = True  # `stat/sta` shows a client's note
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ class Site:
             "assoc_time": int(phone.joined_at), "uptime": int(now - phone.joined_at), "last_seen": int(now),
             "rx_bytes": phone.rx, "tx_bytes": phone.tx, "oui": "", "satisfaction": 98, "noted": bool(user.note),
         }  # fmt: skip
-        return row | ({"note": user.note} if user.note else {})
+        return row | ({"note": user.note} if user.note and self.behaviour.stations_show_notes else {})
 
     def client(self, user: User) -> dict[str, Any]:
         """A client as `list/user` shows it."""
