@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import idempotency, signing_in
@@ -16,7 +15,6 @@ from bawaba.core import facts
 from bawaba.core.clock import Clock, SystemClock, boot_id
 from bawaba.core.config import Config
 from bawaba.core.database import Database, from_micros, to_micros
-from bawaba.core.errors import Problem
 from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling, samples
@@ -115,7 +113,7 @@ class Housekeeping:
             try:
                 self._watch_clock()
                 self._rt.transact(keep_house, self._rt.clock.now())
-            except (Problem, SQLAlchemyError) as error:
+            except Exception as error:  # noqa: BLE001 the disk may be full; the next round comes
                 log.warning("housekeeping was put off", error=str(error))
             self._stopping.wait(HOUSEKEEPING_S)
 

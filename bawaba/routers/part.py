@@ -12,10 +12,8 @@ from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from bawaba.core.errors import Problem
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.routers import promises
@@ -175,7 +173,7 @@ class Routers:
                     await self.rt.transact_async(_take_leases, self.owner, now, fresh)
                     leased_at, fresh = self.rt.clock.monotonic(), False
                 work, polls = await self.rt.read_async(_due_routers, self.owner, now)
-            except (SQLAlchemyError, Problem) as error:
+            except Exception as error:  # noqa: BLE001 whatever it is, the next beat comes
                 log.warning("the database did not answer the router loop", error=str(error))
                 await asyncio.sleep(LOOK_EVERY_S)
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from bawaba import wiring
 from bawaba.core.database import DatabaseAway
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling
-from bawaba.routers import cards, pace
+from bawaba.routers import cards, pace, part
 from bawaba.routers.driver import Client, Grant, RouterUnreachable
 from bawaba.routers.drivers import fake
 from bawaba.routers.events import JobFailed, RouterStatusChanged
@@ -399,3 +401,28 @@ def test_a_poll_that_waits_for_its_turn_is_no_missed_poll(rt, cast, monkeypatch)
     routers.loop.submit(both()).result(10)
     row = cast.row(Router, router.id)
     assert (row.status, row.missed_polls) == ("up", 0)
+
+
+def test_whatever_the_database_says_the_next_beat_comes(rt, cast, monkeypatch):
+    def full(*_args: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(part, "_take_leases", full)
+        rt.parts["routers"].start()
+        time.sleep(0.3)
+    until = time.monotonic() + 10
+    while fake.box(cast.router.id).calls.count("health") == 0 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert "health" in fake.box(cast.router.id).calls
+
+
+def test_whatever_the_database_says_the_house_is_kept(rt, monkeypatch):
+    def full(*_args: Any) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(wiring, "keep_house", full)
+    house = rt.parts["housekeeping"]
+    house.start()
+    house._thread.join(0.5)
+    assert house._thread.is_alive()
