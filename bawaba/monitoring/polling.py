@@ -88,11 +88,13 @@ def settle(
 
 def _off_since(router: Router, health: Health, now: datetime) -> datetime:
     """When a router that has started anew went off, never too early: by the first poll that it missed, else by its
-    start."""
+    start, and not before it was last seen."""
     booted_at = now - timedelta(seconds=health.uptime_s or 0)
-    if not router.missed_polls or router.last_seen_at is None:
+    if router.last_seen_at is None:
         return booted_at
-    return min(booted_at, router.last_seen_at + timedelta(seconds=PERIOD_S * (1 + SPREAD / 2)))
+    if router.missed_polls:
+        booted_at = min(booted_at, router.last_seen_at + timedelta(seconds=PERIOD_S * (1 + SPREAD / 2)))
+    return max(booted_at, router.last_seen_at)
 
 
 async def _missed(rt: Runtime, router_id: int, error: GatewayError) -> None:

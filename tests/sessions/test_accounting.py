@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bawaba.core.statement import Statement
-from bawaba.monitoring.polling import poll
+from bawaba.monitoring.polling import poll, settle
 from bawaba.routers import service
-from bawaba.routers.driver import Client, RouterSession, RouterUnreachable
+from bawaba.routers.driver import Client, Health, RouterSession, RouterUnreachable
 from bawaba.routers.drivers import fake
 from bawaba.routers.models import Router, RouterJob
 from bawaba.sessions import accounting
@@ -290,3 +290,20 @@ def test_a_person_who_takes_a_router_out_of_service_during_a_poll_is_heard(rt, c
         changed.set()
         polling.result(10)
     assert cast.row(Router, router_id).status == "maintenance"
+
+
+def test_a_router_that_was_seen_was_not_off_however_long_ago_it_says_it_started(rt, cast, clock):
+    """A controller's start is worked out from its seconds; a little off, it looks like a new one."""
+    card = cast.make_voucher(kind="used_time", duration_seconds=10 * HOUR)
+    redeeming.redeem(rt, card.code, cast.guest())
+    router_id, box = cast.router.id, fake.box(cast.router.id)
+    for _ in range(4):
+        clock.advance(30)
+        box.move_traffic(PHONE, 0, MIB)
+        look(rt, router_id)
+    clock.advance(30)
+    health = Health(uptime_s=30 * 86400, boot=cast.row(Router, router_id).boot + 1)
+    rt.transact(settle, router_id, health, [], clock.now(), clock.now(), clock.now())
+
+    used_s = (clock.now() - the_session(rt).start_time).total_seconds()
+    assert used_s == 120
