@@ -11,6 +11,7 @@ from bawaba.core.actor import SYSTEM
 from bawaba.routers import error_list
 from bawaba.routers import service as routers_service
 from bawaba.routers.drivers import fake
+from bawaba.routers.errors import RouterUnreachableNow
 from bawaba.routers.models import RouterJob
 from bawaba.sessions import redeem as redeeming
 from bawaba.sessions.errors import UnknownPlace
@@ -153,3 +154,14 @@ def test_what_was_moved_before_a_phone_left_and_came_back_counts_once(rt, cast, 
     look(rt, cast.router.id)
 
     assert cast.row(Voucher, card.id).bytes_down == the_session(rt).bytes_down == 21 * MIB
+
+
+def test_a_router_in_maintenance_is_left_alone_and_no_card_is_spent_on_it(rt, cast):
+    routers_service.change_router(rt, SYSTEM, cast.router.id, {"status": "maintenance"})
+    card = cast.make_voucher()
+    with pytest.raises(RouterUnreachableNow):
+        redeeming.redeem(rt, card.code, cast.guest())
+    assert cast.row(Voucher, card.id).status == "unused" and fake.box(cast.router.id).calls == []
+
+    routers_service.change_router(rt, SYSTEM, cast.router.id, {"status": "up"})
+    assert redeeming.redeem(rt, card.code, cast.guest()).status == "online"
