@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from bawaba.core.database import is_passing
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.routers import promises, standing
@@ -118,6 +119,8 @@ class Deliverer:
         except (Problem, SQLAlchemyError):  # the database is away: everybody's work waits
             raise
         except Exception as error:
+            if is_passing(error):  # the same, said by the database's driver itself
+                raise
             log.exception("a job makes no sense", job=job.id, router_id=job.router_id)
             return error
 

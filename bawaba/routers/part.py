@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from bawaba.core.errors import Problem
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.routers import promises
@@ -208,7 +209,10 @@ class Routers:
 
     def _over(self, key: tuple[Hashable, ...], task: asyncio.Task[Any]) -> None:
         self._busy.discard(key)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Problem):  # the database is away, or the router gone: the next beat
+            log.warning("work for a router was put off", work=str(key), error=str(error))
+        elif error is not None:
             log.error("work for a router ended", work=str(key), exc_info=error)
 
     async def _deliver_due(self, router_id: int) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 from sqlalchemy import select
 
 from bawaba.core.config import Config
+from bawaba.core.statement import Statement
 from bawaba.monitoring import polling
 from bawaba.routers.drivers import fake
 from bawaba.routers.links import Link
@@ -30,6 +32,9 @@ BROKEN = {
     "delivery": Kind(lambda db, job, now: "work", breaks, lambda db, job, result, now: []),
     "preparation": Kind(breaks_early, breaks, lambda db, job, result, now: []),
 }
+
+
+END_OF_ITS_PROCESS = Statement("SELECT pg_terminate_backend(pg_backend_pid())", "done")
 
 
 def deliver(rt, router_id: int) -> None:
@@ -55,6 +60,26 @@ def test_work_that_breaks_does_not_hold_up_the_rest(rt, cast, clock, where):
     assert (job.state, job.attempts) == ("failed", 5)
     assert "ValueError" in str(job.last_error)
     assert "set_devices" in fake.box(cast.router.id).calls
+
+
+@pytest.mark.parametrize("migrated_url", ["postgresql"], indirect=True)
+def test_a_database_that_crashes_while_work_is_prepared_is_no_failed_try(rt, cast, clock):
+    left = [True]
+
+    def crashes_once(db, job, now) -> None:
+        if left:
+            left.clear()
+            END_OF_ITS_PROCESS.first(db)
+
+    async def nothing(ask, work) -> None:
+        """There is no work."""
+
+    rt.parts["routers"].kinds["odd"] = Kind(crashes_once, nothing, lambda db, job, result, now: [])
+    jobs = [rt.transact(promise, cast.router.id, "odd", None, clock.now()) for _ in range(2)]
+    with structlog.testing.capture_logs() as said:
+        deliver(rt, cast.router.id)
+    assert [(job_of(rt, job.id).state, job_of(rt, job.id).attempts) for job in jobs] == [("done", 1)] * 2
+    assert [line["event"] for line in said if line["log_level"] == "error"] == []
 
 
 def test_two_machines_that_listen_alike_are_two_owners(rt, monkeypatch):
