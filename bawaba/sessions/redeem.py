@@ -393,7 +393,9 @@ def _is_away(place: Any, guest: Guest, now: datetime) -> bool:
     """Whether the router is known not to answer: down, or left alone by a person or for now."""
     if guest.asked_by_router:
         return False
-    return place.router_status in ("down", "maintenance") or (place.breaker_until is not None and now < place.breaker_until)
+    return place.router_status in ("down", "maintenance") or (
+        place.breaker_until is not None and now < place.breaker_until
+    )
 
 
 def _has_spare(db: Session, place: Any, router_id: int, now: datetime) -> bool:
