@@ -62,7 +62,7 @@ def change_router(router_id: int) -> dict[str, Any]:
 @bp.delete("/api/routers/<int:router_id>")
 @requires("routers:write")
 def remove_router(router_id: int) -> tuple[str, int]:
-    """Remove a router that no guest is online through."""
+    """Remove a router that no guest has ever been online through."""
     service.remove_router(runtime(), actor(), router_id)
     return "", 204
 

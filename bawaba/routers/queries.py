@@ -66,7 +66,7 @@ def unread(db: Session, actor: Actor) -> list[Unread]:
 
 
 def has_sessions(db: Session, router_id: int) -> bool:
-    """Whether a guest is online through a router (the table is that of `sessions`, above us)."""
+    """Whether a guest has ever been online through a router (the table is that of `sessions`, above us)."""
     found = text("SELECT 1 FROM guest_session WHERE router_id = :router_id LIMIT 1")
     return db.execute(found, {"router_id": router_id}).first() is not None
 

@@ -128,7 +128,7 @@ def _way(router: Router) -> dict[str, Any]:
 
 
 def remove_router(rt: Runtime, actor: Actor, router_id: int) -> None:
-    """Remove a router with its promised work. Raises `RouterInUse` while guests are online through it."""
+    """Remove a router with its promised work. Raises `RouterInUse` once a guest has been online through it."""
     rt.transact(_remove, actor, router_id, rt.clock.now())
     directory(rt).forget()
     part(rt).loop.submit(part(rt).links.remove(router_id))

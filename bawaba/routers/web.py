@@ -207,7 +207,7 @@ def ask_to_remove(router_id: int) -> Response:
 @bp.post("/routers/<int:router_id>/remove")
 @requires("routers:write")
 def remove_router(router_id: int) -> ResponseReturnValue:
-    """Remove a router that no guest is online through."""
+    """Remove a router that no guest has ever been online through."""
     service.remove_router(runtime(), actor(), router_id)
     return pages.go("/routers", "router_removed")
 
