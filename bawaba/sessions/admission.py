@@ -22,7 +22,6 @@ from bawaba.routers.promises import EXPRESS_S, HANDED, Ask, Kind, Promised, mark
 from bawaba.sessions import queries, rules
 from bawaba.sessions.ending import LIVE, end_session
 from bawaba.sessions.events import SessionChanged
-from bawaba.sessions.models import GuestSession
 from bawaba.sessions.schemas import online_out, session_out
 from bawaba.vouchers import claiming
 from bawaba.vouchers.rules import end_as_used
@@ -359,10 +358,7 @@ def changes(db: Session, session_ids: Sequence[int], *, urgent: bool) -> list[Ev
     """The news of some sessions as they stand."""
     if not session_ids:
         return []
-    rows = db.execute(
-        queries.with_serial().where(GuestSession.id.in_(session_ids)).execution_options(populate_existing=True)
-    )
-    return [SessionChanged(session_out(row[0], row[1]), urgent) for row in rows]
+    return [SessionChanged(session_out(row, row.serial), urgent) for row in db.execute(queries.shown(session_ids))]
 
 
 def announce(rt: Runtime, session_ids: Sequence[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
 
 from bawaba.routers.devices import MAC
 from bawaba.sessions.models import GuestSession
@@ -44,7 +45,13 @@ def online_out(session: Any, serial: str, router_id: int, now: Any) -> dict[str,
     }
 
 
-def session_out(session: GuestSession, serial: str) -> dict[str, Any]:
+SHOWN = (
+    "id", "site_id", "voucher_id", "router_id", "client_mac", "client_ip", "state", "start_time", "end_time",
+    "ended_at", "bytes_up", "bytes_down", "terminate_cause",
+)  # fmt: skip
+
+
+def session_out(session: GuestSession | Row[Any], serial: str) -> dict[str, Any]:
     """A session."""
     return {
         "id": session.id,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy
 import pytest
+import structlog
+import structlog.testing
 
 from bawaba.core.errors import Unavailable
 from bawaba.vouchers import picture
@@ -45,12 +47,14 @@ def test_the_margin_of_a_picture_is_white():
     assert all(edge.min() == 255 for edge in edges)
 
 
-def test_a_picture_that_cannot_be_set_is_refused_and_its_code_is_not_logged(monkeypatch, capfd):
+def test_a_picture_that_cannot_be_set_is_refused_and_its_code_is_not_logged(monkeypatch):
     (card,) = some_cards(1)
+    lines = structlog.testing.CapturingLogger()
+    monkeypatch.setattr(picture, "log", structlog.wrap_logger(lines, processors=[]))
     monkeypatch.setattr(picture, "job_line", lambda _job: b"{}\n")
 
     with pytest.raises(Unavailable) as refused:
         picture.card_picture(a_job(), card)
-    said = "".join(capfd.readouterr())
+    said = str(lines.calls)
     assert refused.value.code == "print_failed"
     assert "KeyError" in said and card.code not in said
