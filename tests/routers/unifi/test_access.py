@@ -12,6 +12,7 @@ import pytest
 
 from bawaba.core.clock import ManualClock
 from bawaba.routers.driver import Client, Limits, Reason, RouterRejected
+from bawaba.routers.drivers import unifi
 from bawaba.routers.drivers.unifi import Driver, notes, units
 from bawaba.routers.drivers.unifi.notes import Mark
 from bawaba.routers.simulators.unifi.settings import MIB, Behaviour
@@ -119,6 +120,20 @@ class TestCounting:
         assert (after.up, after.down) == (1, 2) and after.epoch > before.epoch
         assert by_key(far_end)["session:1"].epoch == after.epoch
 
+    def test_also_after_a_restart_of_ours(self, far_end, monkeypatch):
+        far_end.run(lambda driver: let_in(driver, bytes_total=50 * MIB))
+        far_end.move(PHONE, 10, 1000)
+        before = by_key(far_end)["session:1"]
+        monkeypatch.setattr(unifi, "_memories", {})
+        same = by_key(far_end)["session:1"]
+        assert (same.up, same.down, same.epoch) == (before.up, before.down, before.epoch)
+        far_end.clock.advance(5)
+        far_end.phones[PHONE].come_back()
+        far_end.move(PHONE, 20, 2000)
+        monkeypatch.setattr(unifi, "_memories", {})
+        after = by_key(far_end)["session:1"]
+        assert (after.up, after.down) == (20, 2000) and after.epoch > before.epoch
+
     @pytest.mark.parametrize("back_s", [0, 5000])
     def test_also_within_the_second_and_where_the_controllers_clock_went_back(self, far_end, back_s):
         far_end.run(let_in)
@@ -147,6 +162,20 @@ class TestCounting:
         assert not by_key(far_end)["session:1"].raw.get("ended")
         far_end.clock.advance(2)
         assert by_key(far_end)["session:1"].raw["ended"] == "over"
+
+    def test_the_same_right_after_it_was_cut_off_is_what_was_left_of_it(self, far_end):
+        def again() -> None:
+            far_end.run(lambda driver: let_in(driver, bytes_total=50 * MIB))
+
+        again()
+        far_end.move(PHONE, 0, 30 * MIB)
+        far_end.controller.site.revoke(PHONE)
+        again()
+        far_end.move(PHONE, 0, 30 * MIB)
+        assert far_end.phones[PHONE].tx == 50 * MIB
+        with pytest.raises(RouterRejected) as refused:
+            again()
+        assert refused.value.reason is Reason.LIMIT_REACHED
 
     def test_data_that_is_used_up_is_told_from_a_controller_that_stopped_early(self, controllers):
         for megabyte, ended in ((MIB, "data"), (1_000_000, "over")):
