@@ -8,10 +8,11 @@ from bawaba.core.actor import SYSTEM
 from bawaba.monitoring.polling import poll
 from bawaba.routers import told
 from bawaba.routers.models import Router
+from bawaba.routers.reconcile import reconcile
 from bawaba.routers.service import PASSWORD
 from bawaba.routers.simulators.unifi.settings import MIB, Behaviour
 from bawaba.routers.simulators.unifi.site import AP_MAC
-from bawaba.sessions import service
+from bawaba.sessions import redeem, service
 from bawaba.vouchers.models import Voucher
 from tests.cast import HOUR, PHONE, TABLET
 from tests.portal.phone import Phone
@@ -53,6 +54,17 @@ class Cafe:
 
     def look(self) -> None:
         look(self.rt, self.router.id)
+
+    def mend(self) -> None:
+        """Time passes, and what the router missed is done again."""
+        for _ in range(3):
+            self.rt.clock.advance(30)
+            self.look()
+
+    def difference(self) -> tuple[int, int, int, int]:
+        """What a comparison with the controller finds."""
+        drift = self.rt.parts["routers"].loop.submit(reconcile(self.rt, self.router.id)).result(20)
+        return drift.missing, drift.differing, drift.extra, drift.unknown
 
     def redirected(self, address: str = REDIRECT) -> None:
         """The gateway leads the phone to the portal."""
@@ -147,3 +159,30 @@ def test_by_the_official_api_alone_a_card_works_and_its_bytes_are_booked_at_the_
     assert the_session(rt).state == "online"
     service.terminate(rt, SYSTEM, the_session(rt).id)
     assert cafe.booked(card) == (1000, MIB) and cafe.device.move(0, 1) == (0, 0)
+
+
+@pytest.mark.parametrize("cut", ["cut-before", "cut-after"])
+def test_wherever_the_link_is_cut_a_card_is_sold_once_and_afterwards_nothing_differs(
+    rt, cast, app, controllers, clock, cut
+):
+    cafe = Cafe(rt, cast, app, controllers, clock)
+    for number in range(7):  # letting in is four calls, putting out six
+        card = cast.make_voucher(duration_seconds=HOUR)
+        cafe.controller.fail(cut, skip=number)
+        redeem_and_wait(cafe, card)
+        assert the_session(rt).state == "online" and cafe.device.move(1, 1) == (1, 1)
+        assert cafe.difference() == (0, 0, 0, 0)
+
+        cafe.controller.heal()
+        cafe.controller.fail(cut, skip=number)
+        service.terminate(rt, SYSTEM, the_session(rt).id)
+        cafe.mend()
+        assert cafe.device.move(1, 1) == (0, 0) and cafe.controller.site.user(PHONE).note == ""
+        assert cafe.difference() == (0, 0, 0, 0)
+        cafe.controller.heal()
+
+
+def redeem_and_wait(cafe: Cafe, card) -> None:
+    """A guest types the code; what was lost on the way is done again."""
+    redeem.redeem(cafe.rt, card.code, redeem.Guest(cafe.router.id, PHONE, ADDRESSES[PHONE]))
+    cafe.mend()

@@ -85,6 +85,15 @@ class TestLogIn:
         far_end.run(side_by_side)
         assert logins(far_end) == 1 and len(far_end.controller.site.guests) == 2
 
+    @pytest.mark.parametrize(("on_reads", "needed"), [(True, 1), (False, 2)])
+    def test_a_token_that_got_lost_with_an_answer_is_found_again(self, controllers, on_reads, needed):
+        far_end = FarEnd(controllers, behaviour=Behaviour(csrf_on_reads=on_reads))
+        far_end.controller.fail("cut-after", "*authorize-guest")
+        with pytest.raises(RouterUnreachable):
+            far_end.run(let_in)
+        far_end.run(lambda driver: driver.kick(PHONE_CLIENT))
+        assert logins(far_end) == needed and far_end.controller.site.active(PHONE) is None
+
     def test_a_controller_that_takes_log_ins_and_then_knows_nobody_is_not_hammered(self, controllers):
         far_end = FarEnd(controllers, behaviour=Behaviour(session_s=0.0))
         for _ in range(8):

@@ -150,7 +150,7 @@ class Client:
     async def _once(self, method: str, path: str, sent: Any, deadline_s: float, query: Mapping[str, Any] | None) -> Any:
         writes = method != "GET"
         answer = await self._exchange(method, self._prefix + path, sent, deadline_s, query)
-        if writes and (token := _csrf(answer)):
+        if (token := _csrf(answer)) and self._account.cookies:  # also on what is only read: a write's may have got lost
             self._account.csrf = token
         if (cookies := _cookies(answer)) and self._account.cookies:
             self._account.cookies = self._account.cookies | cookies

@@ -154,8 +154,10 @@ class Controller:
         if self.clock.monotonic() >= until:
             self._sessions.pop(cookie, None)
             return False, {}
-        if not self.settings.unifi_os or request.method == "GET":
+        if not self.settings.unifi_os:
             return True, {}
+        if request.method == "GET":
+            return True, {"X-CSRF-Token": token} if self.behaviour.csrf_on_reads else {}
         if request.headers.get("x-csrf-token") != token:
             return False, {}
         if not self.behaviour.csrf_rotates:

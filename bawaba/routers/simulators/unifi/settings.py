@@ -16,6 +16,7 @@ class Behaviour:
     mac_filter_broken: bool = False  # the official API's filter by MAC finds nothing
     session_s: float = 7200.0  # how long a log-in lasts
     csrf_rotates: bool = True  # every answer to a write brings another CSRF token
+    csrf_on_reads: bool = True  # answers to reads bring the token that holds
     logins_a_minute: int = 20  # more of them are answered 429
     megabyte: int = MIB  # what the word `bytes` counts in: 1048576, or 1000000
     opens_after_s: float = 0.0  # the access point lets traffic through so long after the controller's yes
