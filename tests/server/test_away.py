@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+import structlog
 from sqlalchemy import select
 
 from bawaba import migrations, wiring
@@ -26,6 +27,7 @@ from tests.cast import HOUR, MIB, PHONE, TABLET, Cast
 from tests.product import serving
 from tests.services import free_port
 
+log = structlog.get_logger(__name__)
 WALKER = "02:00:5e:10:00:03"
 PLACES = {PHONE: "10.5.50.11", TABLET: "10.5.50.12", WALKER: "10.5.50.13"}
 POLL_S = 32.0
@@ -123,11 +125,13 @@ def test_guests_are_served_while_the_server_is_dead_and_what_they_used_is_known_
     assert cafe.sign_in(1, WALKER, twice_code)  # the same card, at the other router
     cafe.phones[0][PHONE].move(1000, 5 * MIB)
     cafe.start()
+    began = time.monotonic()
 
     def is_known() -> bool:
         return booked(cafe, single) == (1000, 5 * MIB) and booked(cafe, gone) == (0, 3 * MIB)
 
     until(is_known, 2 * POLL_S)
+    known_s = time.monotonic() - began
     (session,) = cafe.sessions(single)
     assert (session.state, session.client_mac) == ("online", PHONE)
     row = cafe.cast.row(Voucher, single.id)
@@ -135,6 +139,7 @@ def test_guests_are_served_while_the_server_is_dead_and_what_they_used_is_known_
 
     until(lambda: not cafe.phones[1][WALKER].online, 2 * POLL_S)
     until(lambda: cafe.told(), POLL_S)
+    log.info("back again", known_s=round(known_s, 1), cut_and_told_s=round(time.monotonic() - began, 1))
     assert cafe.phones[0][TABLET].online and not cafe.sign_in(1, WALKER, twice_code)
     live = [session for session in cafe.sessions(twice) if session.ended_at is None]
     assert [(session.client_mac, session.router_id) for session in live] == [(TABLET, cafe.routers[0].id)]

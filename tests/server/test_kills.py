@@ -238,6 +238,7 @@ def a_hundred_guests(shop: Shop) -> tuple[Crowd, dict[str, Card], dict[int, Any]
     return crowd, cards, {card_id: over_at for card_id, over_at in over.items() if over_at is not None}
 
 
+@pytest.mark.timeout(300)
 def test_killed_in_turn_under_a_hundred_guests_time_stays_right_and_all_are_back(shop):
     crowd, cards, ends = a_hundred_guests(shop)
     orders = [("router", "server", "database"), ("database", "server", "router")]
