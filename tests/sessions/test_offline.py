@@ -163,6 +163,18 @@ def test_a_guest_who_left_by_the_routers_page_is_not_put_back_online(rt, shop):
     assert len(shop.live()) == 1
 
 
+def test_who_was_online_by_the_routers_page_when_it_lost_its_power_is_closed_with_that_cause(rt, shop):
+    _card, code = shop.card()
+    shop.sign_in(shop.front, code)
+    shop.look()
+    rt.clock.advance(30)
+    shop.boxes[shop.front.id].reboot()
+    rt.clock.advance(30)
+    shop.look()
+    assert [session.terminate_cause for session in shop.sessions()] == ["NAS-Reboot"]
+    assert shop.sign_in(shop.front, code)  # the card goes on
+
+
 def test_what_was_used_while_nobody_looked_is_booked_once(rt, shop, cast):
     card, code = shop.card(kind="used_time", duration_seconds=3 * HOUR, quota_bytes=500 * MIB)
     shop.sign_in(shop.front, code)
