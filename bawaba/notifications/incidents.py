@@ -24,7 +24,7 @@ from bawaba.vouchers.models import Batch
 
 STEADY = timedelta(seconds=20)  # a router that is back so long is back
 DELIVERED_WITHIN = timedelta(seconds=60)  # then what it owed is counted, delivered or not
-QUIET = timedelta(hours=1)  # guessing that was not seen for so long is over
+QUIET = timedelta(hours=1)  # what was not seen for so long is over
 KEPT = timedelta(days=90)
 
 
@@ -217,7 +217,10 @@ def _failed_batches(db: Session, now: datetime) -> list[NotificationChanged]:
 
 
 def happened(db: Session, incident: Incident, now: datetime) -> list[NotificationChanged]:
-    """Note something that has no end to wait for."""
+    """Note something that has no end to wait for; what is found again within the hour is the same."""
+    known = select(Notification.id).where(Notification.key == incident.key, Notification.opened_at > now - QUIET)
+    if db.scalar(known.limit(1)) is not None:
+        return []
     news = begin(db, incident, now)
     for one in news:
         db.execute(update(Notification).where(Notification.id == one.notification_id).values(closed_at=now))

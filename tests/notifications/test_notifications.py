@@ -136,6 +136,14 @@ def test_a_card_used_on_two_routers_is_told(rt, cast, hook, channel, notifier):
     assert hook.taken[0]["title"] == f"Card {card.serial} was used on two routers"
 
 
+def test_a_card_that_two_looks_find_on_two_routers_is_told_once(rt, cast, clock, hook, channel, notifier):
+    for seconds in (0, 5, 3600):
+        clock.advance(seconds)
+        rt.publish(CardUsedTwice(cast.site.id, 7, "S000007"))
+        notifier.round()
+    assert len(rt.read(lambda db: db.scalars(select(Notification).where(Notification.kind == "card_twice")).all())) == 2
+
+
 def test_the_database_that_was_away_is_told_with_how_long(rt, cast, clock, hook, channel, notifier):
     notifier.round()
     rt.database.on_away(ConnectionError("gone"))
