@@ -42,5 +42,5 @@ def fill(rt: Runtime) -> bool:
     for plan in PLANS:
         wanted = PlanIn.model_validate(plan)
         add_plan(rt, SYSTEM, site.id, wanted.facts())
-    log.info("the demo is set up", site_id=site.id)
+    log.debug("the demo is set up", site_id=site.id)
     return True

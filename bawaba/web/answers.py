@@ -87,7 +87,8 @@ def wants_json() -> bool:
 
 def problem_answer(problem: Problem) -> ResponseReturnValue:
     """The answer to something a person hit. Normal life, not an error of ours."""
-    log.info("refused", error_code=problem.code, path=request.path if not request.path.startswith("/c/") else "/c/…")
+    note = log.debug if isinstance(problem, Unauthenticated) and not wants_json() else log.info  # only sent to sign in
+    note("refused", error_code=problem.code, path=request.path if not request.path.startswith("/c/") else "/c/…")
     if isinstance(problem, Unauthenticated) and not wants_json():
         return redirect(f"/login?next={quote(request.full_path.rstrip('?'))}", 303)
     answer = _answer(problem.code, problem.status, problem.details)
