@@ -29,13 +29,13 @@ from bawaba.web.paging import PageRequest, page_of, page_request
 
 bp = APIBlueprint("routers_pages", __name__, enable_openapi=False)
 FIELDS = ("name", "address", "port", "username", "password", "failover_group")
-MAKES = {
-    "fake": "In memory (to try things out)",
-    "linux": "This Linux machine (nftables)",
+MAKES = {  # as they are offered: what most owners have comes first
     "routeros": "MikroTik RouterOS",
+    "linux": "This Linux machine (nftables)",
     "opennds": "openNDS",
     "unifi": "UniFi",
     "radius": "RADIUS",
+    "fake": "In memory (to try things out)",
 }
 
 pages.say(
@@ -226,7 +226,9 @@ def _router_page(router_id: int, **facts: Any) -> Response:
 def _new_form(make: str, form: Form, status: int = 200) -> Response:
     if make in known_drivers():
         return _form(make, form, None, status)
-    makes = [(driver, make_name(driver)) for driver in known_drivers()]
+    order = list(MAKES)
+    known = sorted(known_drivers(), key=lambda driver: order.index(driver) if driver in order else len(order))
+    makes = [(driver, make_name(driver)) for driver in known]
     return pages.show("routers/choose.html", None, status, form=form, makes=makes)
 
 
