@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +28,9 @@ TRANSLATES = {"_": 0, "translate": 0, "translate_count": 0, "ngettext": 0, "fiel
 
 def sentences() -> set[str]:
     """All of them, in English; of those with a plural, the singular."""
+    for module in pkgutil.walk_packages(bawaba.__path__, "bawaba."):  # whoever registers sentences has done so then
+        if not module.name.startswith(("bawaba.migrations.", "bawaba.__main__")):
+            importlib.import_module(module.name)
     found = {text for _place, text in [*of_templates(), *of_code()]}
     found |= set(SENTENCES.values()) | {said.text for said in pages.SAID.values()} | set(FAULTS.values())
     found |= set(of_makes())

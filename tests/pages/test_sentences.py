@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-import bawaba.app  # noqa: F401 - whoever registers sentences has done so after this
 from bawaba.web.language import catalogue, languages
 from tests.pages.sentences import of_templates, sentences
 
