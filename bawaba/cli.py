@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bawaba.commands import lists
+from bawaba.commands.audit import audit
 from bawaba.commands.opening import honest_errors as _honest_errors
 from bawaba.commands.opening import open_runtime as _runtime
 from bawaba.commands.opening import read_config as _config
@@ -26,6 +27,7 @@ def main() -> None:
 
 main.add_command(gateway)
 main.add_command(gateway_agent)
+main.add_command(audit)
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import threading
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy.orm import Session
 
-from bawaba.accounts import idempotency, signing_in
+from bawaba.accounts import audit, idempotency, signing_in
 from bawaba.core import facts
 from bawaba.core.clock import Clock, SystemClock, boot_id
 from bawaba.core.config import Config
@@ -53,6 +54,7 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
         database=database,
         keyring=_the_key(config.key_path, database),
     )
+    database.info[audit.SEAL] = functools.partial(rt.keyring.digest, "audit")
     routers = Routers(rt)
     routers.kinds = {
         cards.KIND: cards.kind(rt.keyring, codes.grouped),

@@ -121,7 +121,7 @@ class IdempotencyKey(Base):
 
 
 class AuditEntry(Base):
-    """Who did what to what, and when."""
+    """Who did what to what, and when. `chain` seals the deed together with the `previous` one's seal."""
 
     __tablename__ = "audit_entry"
     __table_args__ = (Index("audit_site", "site_id", "id"), Index("audit_subject", "subject", "subject_id", "id"))
@@ -135,3 +135,5 @@ class AuditEntry(Base):
     subject: Mapped[str] = mapped_column(String(24), default="")
     subject_id: Mapped[int | None] = mapped_column(BigInteger)
     facts: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    previous: Mapped[bytes | None] = mapped_column(LargeBinary)
+    chain: Mapped[bytes | None] = mapped_column(LargeBinary)

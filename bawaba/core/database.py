@@ -98,12 +98,13 @@ class Database:
     def __init__(self, url: str, *, rng: random.Random | None = None) -> None:
         self._rng = rng or random.SystemRandom()
         self._inside = threading.local()
+        self.info: dict[str, Any] = {}  # what every step finds in its `db.info`
         self.is_sqlite = url.startswith("sqlite")
         self.on_away: Callable[[Exception], None] = lambda error: None
         self._pool = concurrent.futures.ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="database")
         if self.is_sqlite:
             self.engine = _sqlite_engine(url)
-            self._writer: _Writer | None = _Writer(_sqlite_engine(url, single=True), self._inside)
+            self._writer: _Writer | None = _Writer(_sqlite_engine(url, single=True), self._inside, self.info)
         else:
             self.engine = create_engine(
                 url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_timeout=10, pool_recycle=1800
@@ -143,7 +144,7 @@ class Database:
             self._inside.step = True
             try:
                 transaction = connection.begin()
-                result = _run_step(connection, step, args, kwargs)
+                result = _run_step(connection, self.info, step, args, kwargs)
                 number = connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()::text").scalar()
                 self._commit(transaction, number)
             finally:
@@ -181,7 +182,7 @@ class Database:
             try:
                 if not self.is_sqlite:
                     connection.exec_driver_sql("SET TRANSACTION READ ONLY")
-                return _run_step(connection, step, args, kwargs)
+                return _run_step(connection, self.info, step, args, kwargs)
             finally:
                 self._inside.step = False
                 connection.rollback()
@@ -239,8 +240,10 @@ def _lost(error: BaseException) -> bool:
     return type(cause).__name__ == "OperationalError"  # it never got an answer
 
 
-def _run_step(connection: Connection, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-    facts = {"raw": connection.connection.driver_connection, "sqlite": connection.dialect.name == "sqlite"}
+def _run_step(
+    connection: Connection, info: dict[str, Any], step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> T:
+    facts = info | {"raw": connection.connection.driver_connection, "sqlite": connection.dialect.name == "sqlite"}
     db = Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False, info=facts)
     try:
         result = step(db, *args, **kwargs)
@@ -284,9 +287,10 @@ def _sqlite_engine(url: str, *, single: bool = False) -> Engine:
 class _Writer:
     """The thread that writes to SQLite: takes what waits (at most 64 steps), commits it as one."""
 
-    def __init__(self, engine: Engine, inside: threading.local) -> None:
+    def __init__(self, engine: Engine, inside: threading.local, info: dict[str, Any]) -> None:
         self._engine = engine
         self._inside = inside
+        self._info = info
         self._queue: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
@@ -350,13 +354,12 @@ class _Writer:
         for order in orders:
             order.future.set_exception(error)
 
-    @staticmethod
-    def _savepoint(connection: Connection, order: _Order) -> tuple[Any, BaseException | None]:
+    def _savepoint(self, connection: Connection, order: _Order) -> tuple[Any, BaseException | None]:
         raw = connection.connection.driver_connection
         assert raw is not None
         raw.execute("SAVEPOINT step")
         try:
-            result = _run_step(connection, order.step, order.args, order.kwargs)
+            result = _run_step(connection, self._info, order.step, order.args, order.kwargs)
         except Exception as error:
             if not raw.in_transaction:  # SQLite gave the whole transaction up (disk full): the group is lost
                 raise

@@ -1,6 +1,9 @@
 """Who did what to what, and when."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+from sqlalchemy import text
 
 from bawaba.accounts import audit
 from bawaba.core.actor import SYSTEM
@@ -72,3 +75,62 @@ def test_a_deed_that_is_undone_is_not_written_down(hana, rt):
 def test_a_letter_that_no_database_holds_finds_nothing(hana, path):
     method = "DELETE" if "devices" in path else "GET"
     assert hana.ask(method, path).status_code == 404
+
+
+def tamper(rt, statement):
+    """What somebody with the database, and without the key file, does to it."""
+    rt.transact(lambda db: db.execute(text(statement)))
+
+
+def test_an_untouched_log_is_whole_and_its_newest_seal_is_told(hana, deeds, rt):
+    verdict = audit.verify(rt)
+    assert (verdict.reason, verdict.unsealed) == (None, 0)
+    assert verdict.sealed == len(actions(hana))
+    assert audit.is_known(rt, verdict.head)
+    assert not audit.is_known(rt, "00" * 32)
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("UPDATE audit_entry SET actor = 'omar' WHERE action = 'site.added'", "it was changed"),
+        ("UPDATE audit_entry SET facts = '{}' WHERE action = 'site.changed'", "it was changed"),
+        ("DELETE FROM audit_entry WHERE action = 'site.added'", "deeds before it are missing"),
+        ("UPDATE audit_entry SET chain = NULL WHERE action = 'site.changed'", "it was put in without a seal"),
+    ],
+)
+def test_a_deed_changed_or_taken_out_is_found(deeds, rt, statement, reason):
+    tamper(rt, statement)
+    verdict = audit.verify(rt)
+    assert verdict.reason == reason
+    assert verdict.broken_at is not None
+
+
+def test_deeds_missing_at_the_end_are_found_also_after_new_ones(hana, deeds, rt):
+    tamper(rt, "DELETE FROM audit_entry WHERE id >= (SELECT max(id) - 1 FROM audit_entry)")
+    assert "newest deeds are missing" in str(audit.verify(rt).reason)
+
+    hana.post("/api/keys", {"name": "another"})
+    assert audit.verify(rt).reason == "deeds before it are missing"
+
+
+@pytest.mark.parametrize("note", ["-", "zz", "00" * 64])
+def test_a_forged_note_of_the_newest_seal_heals_nothing(hana, deeds, rt, note):
+    tamper(rt, "DELETE FROM audit_entry WHERE id = (SELECT max(id) FROM audit_entry)")
+    tamper(rt, f"UPDATE install_fact SET value = '{note}' WHERE name = 'audit_head'")
+    hana.post("/api/keys", {"name": "another"})
+    assert audit.verify(rt).reason == "deeds before it are missing"
+
+
+def test_old_deeds_may_be_forgotten_from_the_front(deeds, rt):
+    tamper(rt, "DELETE FROM audit_entry WHERE id <= (SELECT min(id) + 1 FROM audit_entry)")
+    assert audit.verify(rt).reason is None
+
+
+def test_deeds_at_the_same_time_make_one_chain(rt):
+    def deed(number):
+        rt.transact(audit.record, SYSTEM, "card.made", None, "voucher", number, rt.clock.now(), number=number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(deed, range(64)))
+    assert (audit.verify(rt).sealed, audit.verify(rt).reason) == (64, None)

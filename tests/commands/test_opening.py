@@ -30,6 +30,7 @@ ON_AN_INSTALLATION = [
     ["router", "list"],
     ["router", "show", "1"],
     ["router", "test", "1"],
+    ["audit", "verify"],
 ]
 
 
