@@ -24,9 +24,9 @@ from bawaba.monitoring.samples import Samples
 from bawaba.notifications import incidents
 from bawaba.notifications.notifier import Notifier
 from bawaba.radius import naming, watching
-from bawaba.routers import cards, devices, promises
+from bawaba.routers import cards, devices, promises, removing
 from bawaba.routers.part import Routers
-from bawaba.sessions import admission, guessing, offline
+from bawaba.sessions import admission, guessing, leaving, offline
 from bawaba.sessions.leftovers import SessionKeeper
 from bawaba.vouchers import codes
 from bawaba.vouchers.batch_maker import BatchMaker
@@ -65,6 +65,7 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
         admission.DROP: admission.DROP_WORK,
     }
     routers.keepers = [Holding(), cards.CardKeeper(), offline.OfflineUse(), SessionKeeper()]
+    routers.send_home = leaving.send_home
     routers.on_poll = watching.instead_of(polling.poll)
     rt.parts["routers"] = routers
     rt.parts["samples"] = Samples(rt)
@@ -141,6 +142,7 @@ def keep_house(db: Session, now: datetime) -> None:
     guessing.prune(db, now)
     incidents.prune(db, now)
     promises.prune(db, now - timedelta(days=7))
+    removing.clear_up(db, leaving.send_home, now)
     samples.prune(db, now)
 
 

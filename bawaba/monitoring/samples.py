@@ -17,7 +17,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
 from bawaba.monitoring.models import RouterSample
 from bawaba.routers.driver import Health
-from bawaba.routers.models import Router
+from bawaba.routers.models import THERE, Router
 
 log = structlog.get_logger(__name__)
 PART = "samples"
@@ -88,7 +88,8 @@ class Samples:
 
 def write(db: Session, samples: Sequence[Sample]) -> None:
     """Add looks to the minute, the hour and the day that they fall in; those of a router that is gone are left out."""
-    there = set(db.scalars(select(Router.id).where(Router.id.in_({sample.router_id for sample in samples}))))
+    asked = {sample.router_id for sample in samples}
+    there = set(db.scalars(select(Router.id).where(Router.id.in_(asked), THERE)))
     ADD.run_many(db, rows(sample for sample in samples if sample.router_id in there))
 
 

@@ -17,7 +17,7 @@ from bawaba.notifications.models import Notification, NotificationChannel, Notif
 from bawaba.notifications.rules import carries
 from bawaba.notifications.words import BEGUN, OVER
 from bawaba.routers.error_list import NEEDS_A_PERSON
-from bawaba.routers.models import Router, RouterGrant, RouterJob
+from bawaba.routers.models import THERE, Router, RouterGrant, RouterJob
 from bawaba.routers.promises import PARTIAL_FAILURE
 from bawaba.sites.models import Site
 from bawaba.vouchers.models import Batch
@@ -114,12 +114,14 @@ def _open(db: Session, kind: str) -> list[Notification]:
 def _routers(db: Session, now: datetime) -> list[NotificationChanged]:
     """A dead link is one notification, with how many guests and cards wait for it; when it is back, so is its end."""
     news: list[NotificationChanged] = []
-    for router in db.scalars(select(Router).where(Router.status == "down")):
+    for router in db.scalars(select(Router).where(Router.status == "down", THERE)):
         key, facts = f"router:{router.id}", _owed(db, router)
         incident = Incident("router_down", "critical", router.site_id, key, f"/routers/{router.id}", facts)
         news += begin(db, incident, now)
     for notification in _open(db, "router_down"):
         concerned = db.get(Router, int(notification.key.partition(":")[2]))
+        if concerned is not None and concerned.removed_at is not None:
+            concerned = None
         if concerned is None or concerned.status != "down":
             news += _getting_better(db, notification, concerned, now)
     return news

@@ -18,7 +18,7 @@ from bawaba.radius.configuration import Nas, Wanted, files
 from bawaba.radius.door import secret_of
 from bawaba.radius.gateways import DRIVER
 from bawaba.routers.errors import RouterNotFound
-from bawaba.routers.models import Router
+from bawaba.routers.models import THERE, Router
 from bawaba.routers.nas import NasOptions
 from bawaba.routers.service import PASSWORD
 from bawaba.web.messages import say
@@ -82,7 +82,7 @@ def wanted(rt: Runtime, **options: Any) -> Wanted:
 def nases(db: Session, rt: Runtime) -> list[Nas]:
     """The routers that speak RADIUS; one without a secret cannot ask."""
     found = []
-    for router in db.scalars(select(Router).where(Router.driver == DRIVER).order_by(Router.id)):
+    for router in db.scalars(select(Router).where(Router.driver == DRIVER, THERE).order_by(Router.id)):
         if router.password_sealed is None:
             continue
         options = NasOptions.of(router.options)

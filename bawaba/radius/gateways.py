@@ -15,7 +15,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.radius.rules import SILENT_INTERVALS, is_lost
 from bawaba.routers import service, standing
 from bawaba.routers.errors import RouterNotFound
-from bawaba.routers.models import Router
+from bawaba.routers.models import THERE, Router
 from bawaba.routers.nas import NasOptions
 from bawaba.sites.models import Site
 
@@ -94,7 +94,7 @@ def _all(db: Session) -> list[Gateway]:
     rows = db.execute(
         select(Router.id, Router.site_id, Site.language, Router.options, Router.status)
         .join(Site, Site.id == Router.site_id)
-        .where(Router.driver == DRIVER)
+        .where(Router.driver == DRIVER, THERE)
     )
     found = []
     for row in rows:

@@ -6,9 +6,11 @@ from dataclasses import asdict
 from typing import Any
 
 from apiflask import APIBlueprint
+from flask import request
 
 from bawaba.accounts.idempotency import idempotent, once
-from bawaba.routers import queries, service
+from bawaba.core.errors import field_fault
+from bawaba.routers import queries, removing, service
 from bawaba.routers.driver import GatewayError, UnknownCertificate
 from bawaba.routers.reconcile import reconcile_now
 from bawaba.routers.schemas import DeviceIn, RouterChange, RouterIn, device_out, router_out
@@ -18,6 +20,7 @@ from bawaba.web.input import body, takes
 from bawaba.web.paging import page_of, page_request
 
 bp = APIBlueprint("routers_api", __name__)
+YES_NO = {"true": True, "1": True, "false": False, "0": False}
 
 
 @bp.get("/api/routers")
@@ -62,8 +65,12 @@ def change_router(router_id: int) -> dict[str, Any]:
 @bp.delete("/api/routers/<int:router_id>")
 @requires("routers:write")
 def remove_router(router_id: int) -> tuple[str, int]:
-    """Remove a router that no guest has ever been online through."""
-    service.remove_router(runtime(), actor(), router_id)
+    """Remove a router; `confirm=true` where guests are online through it, who are sent off then."""
+    confirm = request.args.get("confirm", "false")
+    runtime().read(queries.get_router, actor(), router_id)
+    if confirm not in YES_NO:
+        raise field_fault("confirm", "must be true or false")
+    removing.remove_router(runtime(), actor(), router_id, confirmed=YES_NO[confirm])
     return "", 204
 
 

@@ -16,7 +16,7 @@ from bawaba.core.statement import Statement
 from bawaba.routers.driver import Cap, GatewayError, Grant, Limits, Owned, Result, RouterUnreachable, Unsupported
 from bawaba.routers.events import CardsBrought
 from bawaba.routers.links import driver_class
-from bawaba.routers.models import Router, RouterGrant, RouterJob
+from bawaba.routers.models import THERE, Router, RouterGrant, RouterJob
 from bawaba.routers.promises import Ask, Kind, Promised, Rest, promise
 from bawaba.routers.reconcile import Drift, Finding, Look
 from bawaba.routers.rules import differs
@@ -66,7 +66,7 @@ class CardWork:
 
 def holders(db: Session, site_id: int) -> list[int]:
     """The site's routers that can hold cards."""
-    rows = db.execute(select(Router.id, Router.driver).where(Router.site_id == site_id).order_by(Router.id))
+    rows = db.execute(select(Router.id, Router.driver).where(Router.site_id == site_id, THERE).order_by(Router.id))
     return [row.id for row in rows if Cap.PRELOAD in driver_class(row.driver).caps]
 
 

@@ -15,7 +15,7 @@ from bawaba.core.events import Event
 from bawaba.core.statement import Statement
 from bawaba.routers.driver import Cap
 from bawaba.routers.links import driver_class
-from bawaba.routers.models import Device, Router
+from bawaba.routers.models import THERE, Device, Router
 from bawaba.routers.promises import Ask, Kind, Promised, promise
 
 KIND = "devices"
@@ -43,7 +43,7 @@ def set_standing(db: Session, site_id: int, mac: str, standing: str | None, note
 
 def keepers(db: Session, site_id: int) -> list[int]:
     """The site's routers that keep device lists."""
-    rows = db.execute(select(Router.id, Router.driver).where(Router.site_id == site_id).order_by(Router.id))
+    rows = db.execute(select(Router.id, Router.driver).where(Router.site_id == site_id, THERE).order_by(Router.id))
     return [row.id for row in rows if Cap.DEVICES in driver_class(row.driver).caps]
 
 

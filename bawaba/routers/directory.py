@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bawaba.core.runtime import Runtime
-from bawaba.routers.models import Router
+from bawaba.routers.models import THERE, Router
 from bawaba.routers.options import Network, guest_networks
 
 NAMES = ("gateway_name", "identity", "nas_identifier", "site")  # options: what the gateway calls itself in redirects
@@ -92,7 +92,7 @@ def directory(rt: Runtime) -> Directory:
 
 
 def _all(db: Session) -> Sequence[Router]:
-    return db.scalars(select(Router).order_by(Router.id).limit(ROUTERS_MOST)).all()
+    return db.scalars(select(Router).where(THERE).order_by(Router.id).limit(ROUTERS_MOST)).all()
 
 
 def _entry(router: Router) -> Entry:

@@ -17,7 +17,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.routers import cards, queries
 from bawaba.routers.cards import Progress
 from bawaba.routers.errors import JobIsDone, JobStays
-from bawaba.routers.models import Router, RouterJob
+from bawaba.routers.models import THERE, Router, RouterJob
 from bawaba.routers.part import part
 from bawaba.routers.promises import ERROR_MOST
 
@@ -71,7 +71,7 @@ def _by_router(actor: Actor, router_id: int | None) -> Any:
             func.min(RouterJob.next_try_at).filter(is_open).label("next_try_at"),
         )
         .join(Router, Router.id == RouterJob.router_id)
-        .where(RouterJob.state.in_(UNFINISHED), RouterJob.given_up_by.is_(None))
+        .where(RouterJob.state.in_(UNFINISHED), RouterJob.given_up_by.is_(None), THERE)
         .group_by(RouterJob.router_id)
     )
     if actor.site_ids is not None:

@@ -25,7 +25,7 @@ class RouterUnreachableNow(Unavailable):
 
 
 class RouterInUse(Conflict):
-    """Guests have been online through this router."""
+    """Guests are online through this router."""
 
     code = "router_in_use"
 
@@ -52,7 +52,8 @@ say(
     router_not_found="There is no such router here.",
     unknown_driver="No driver has this name. Known ones: %(known)s.",
     router_unreachable="The router does not answer at the moment. Your card is untouched; try again in a minute.",
-    router_in_use="Guests have been online through this router: the lists of sessions need it. Set it to maintenance.",
+    router_in_use="Guests are online through this router (%(online)s). End their sessions first, or confirm that they "
+    "are sent off.",
     job_not_found="There is no such job here.",
     job_stays="This work is about this very router, so no other one can do it. Try it again, or give it up.",
     job_is_done="This job is done already.",

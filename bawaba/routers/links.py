@@ -33,7 +33,7 @@ from bawaba.routers.driver import (
 )
 from bawaba.routers.errors import RouterNotFound, UnknownDriver
 from bawaba.routers.lane import PRIORITY, READING, Lane
-from bawaba.routers.models import Router
+from bawaba.routers.models import THERE, Router
 from bawaba.routers.pace import CONNECT_S, Pace
 
 log = structlog.get_logger(__name__)
@@ -302,4 +302,4 @@ def _driver(name: str, connection: Connection) -> RouterDriver:
 
 
 def _find(db: Session, router_id: int) -> Router | None:
-    return db.scalar(select(Router).where(Router.id == router_id))
+    return db.scalar(select(Router).where(Router.id == router_id, THERE))

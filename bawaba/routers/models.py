@@ -13,7 +13,10 @@ from bawaba.core.database import where_clause as _where
 
 
 class Router(Base):
-    """`status` is up, degraded (one missed poll), down (two, or an admit nobody took) or maintenance (a person)."""
+    """`status` is up, degraded (one missed poll), down (two, or an admit nobody took) or maintenance (a person).
+
+    A removed router keeps its row, for the sessions that went through it: whoever looks for routers asks for `THERE`.
+    """
 
     __tablename__ = "router"
 
@@ -48,6 +51,10 @@ class Router(Base):
     reconcile_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when to compare again; None: at the next poll
     devices_rev: Mapped[int] = mapped_column(default=0)  # the revision of the site's device lists it has
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    removed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+THERE = Router.removed_at.is_(None)
 
 
 class RouterGrant(Base):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from bawaba.routers.delivery import Deliverer, Handover
 from bawaba.routers.driver import RouterUnreachable
 from bawaba.routers.links import Links
 from bawaba.routers.loop import RouterLoop
-from bawaba.routers.models import Router, RouterGrant, RouterJob
+from bawaba.routers.models import THERE, Router, RouterGrant, RouterJob
 from bawaba.routers.promises import Kind, Promised
 
 log = structlog.get_logger(__name__)
@@ -34,6 +34,7 @@ STUCK_S = 0.3  # a router that lets the first who asks wait so long does not ans
 POLLS_AT_ONCE = 64
 Poll = Callable[[Runtime, int], Awaitable[None]]
 OnBack = Callable[[Runtime, int], Awaitable[None]]
+SendHome = Callable[[Session, int, datetime], Sequence[Event]]
 
 
 class Delivered(NamedTuple):
@@ -55,6 +56,7 @@ class Routers:
         self.links.on_back = self._is_back
         self.on_back: list[OnBack] = []
         self.keepers: list[Any] = []  # `reconcile.Keeper`s, filled by wiring
+        self.send_home: SendHome = lambda db, router_id, now: ()  # ends all that goes on at a router, see `removing`
         self.on_poll: Poll | None = None
         self.owner = rt.config.process_name
         self._waiting = threading.BoundedSemaphore(waiting_most or max(1, rt.config.web_threads // 2))
@@ -138,6 +140,15 @@ class Routers:
         for event in events:
             self.rt.publish(event)
         return events
+
+    def deliver_all(self, router_id: int, within_s: float) -> None:
+        """Deliver what is due to a router now, and wait for that; what it does not take in time stays promised."""
+        future = self.loop.submit(self._deliver_due(router_id))
+        try:
+            future.result(within_s)
+        except (TimeoutError, Problem) as error:
+            future.cancel()
+            log.warning("a router did not take all that was due", router_id=router_id, error=str(error))
 
     def wake(self, *, new_router: bool = False) -> None:
         """There is new work: look now, not at the next beat. A new router is taken on at once too."""
@@ -232,7 +243,7 @@ def _take_leases(db: Session, owner: str, now: datetime, fresh: bool) -> None:
     lease: dict[str, Any] = {"lease_owner": owner, "lease_until": now + timedelta(seconds=LEASE_S)}
     if fresh:
         lease["next_poll_at"] = None
-    db.execute(update(Router).where(free).values(**lease))
+    db.execute(update(Router).where(free, THERE).values(**lease))
     if fresh:
         holds_cards = select(RouterGrant.id).where(RouterGrant.router_id == Router.id).exists()
         db.execute(update(Router).where(Router.lease_owner == owner, holds_cards).values(reconcile_at=None))
@@ -240,7 +251,7 @@ def _take_leases(db: Session, owner: str, now: datetime, fresh: bool) -> None:
 
 def _due_routers(db: Session, owner: str, now: datetime) -> tuple[list[tuple[int, str]], list[int]]:
     """Routers with kinds of work that are due, and those to look at: one that was left alone long enough, too."""
-    mine = (Router.lease_owner == owner, Router.status != "maintenance")
+    mine = (Router.lease_owner == owner, Router.status != "maintenance", THERE)
     work = (
         select(RouterJob.router_id, RouterJob.kind)
         .join(Router)

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from bawaba.core.events import Event
 from bawaba.core.statement import Statement
 from bawaba.routers.driver import GatewayError, Handoff
-from bawaba.routers.models import Router, RouterJob
+from bawaba.routers.models import THERE, Router, RouterJob
 
 HANDED = "handed"  # in a job's payload: handed to the guest's browser
 EXPRESS_S = 8.0  # how long a fresh promise belongs to the request that made it (an admit takes 6 s at most)
@@ -205,6 +205,7 @@ def spares(db: Session, router_id: int, now: datetime) -> list[int]:
         .join(mine, (Router.site_id == mine.c.site_id) & (Router.failover_group == mine.c.failover_group))
         .where(
             Router.id != router_id,
+            THERE,
             Router.status.in_(("up", "degraded")),
             or_(Router.breaker_until.is_(None), Router.breaker_until <= now),
         )

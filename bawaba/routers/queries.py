@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select, text
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from bawaba.core.actor import Actor
 from bawaba.routers.errors import JobNotFound, RouterNotFound
-from bawaba.routers.models import Router, RouterJob
+from bawaba.routers.models import THERE, Router, RouterGrant, RouterJob
 from bawaba.web.paging import PageRequest
 
 ROUTERS_MOST = 1000
@@ -20,7 +20,7 @@ UNREAD_MOST = 20
 
 def visible(actor: Actor) -> Select[Router]:
     """The routers of the sites that someone sees."""
-    wanted = select(Router)
+    wanted = select(Router).where(THERE)
     return wanted if actor.site_ids is None else wanted.where(Router.site_id.in_(actor.site_ids))
 
 
@@ -65,16 +65,32 @@ def unread(db: Session, actor: Actor) -> list[Unread]:
     return [Unread(b.id, b.site_id, b.name, b.last_seen_at, counts[b.id]) for b in boxes if counts.get(b.id)]
 
 
-def has_sessions(db: Session, router_id: int) -> bool:
-    """Whether a guest has ever been online through a router (the table is that of `sessions`, above us)."""
-    found = text("SELECT 1 FROM guest_session WHERE router_id = :router_id LIMIT 1")
-    return db.execute(found, {"router_id": router_id}).first() is not None
+def guests_at(db: Session, router_id: int) -> int:
+    """How many guests are online through a router, or about to be (the table is that of `sessions`, above us)."""
+    live = text("SELECT count(*) FROM guest_session WHERE ended_at IS NULL AND router_id = :router_id")
+    return int(db.execute(live, {"router_id": router_id}).scalar_one())
+
+
+def removed_with_guests(db: Session) -> list[int]:
+    """Removed routers that somebody is noted to be online through all the same."""
+    gone = (
+        "SELECT id FROM router r WHERE removed_at IS NOT NULL AND EXISTS "
+        "(SELECT 1 FROM guest_session WHERE ended_at IS NULL AND router_id = r.id)"
+    )
+    return list(db.execute(text(gone)).scalars())
+
+
+def lying_on(db: Session, router_id: int) -> int:
+    """How many cards a router holds itself, as far as we know."""
+    held = (RouterGrant.router_id == router_id, RouterGrant.synced_rev > 0)
+    there = or_(RouterGrant.wanted, RouterGrant.synced_rev < RouterGrant.rev)
+    return db.scalar(select(func.count()).select_from(RouterGrant).where(*held, there)) or 0
 
 
 def get_job(db: Session, actor: Actor, job_id: int) -> RouterJob:
     """One job. Raises `JobNotFound`, also for one of a site that is not theirs."""
-    job = db.get(RouterJob, job_id)
-    if job is None or not actor.sees(db.get_one(Router, job.router_id).site_id):
+    job = db.scalar(_jobs(actor).where(RouterJob.id == job_id))
+    if job is None:
         raise JobNotFound()
     return job
 
@@ -102,7 +118,7 @@ def list_jobs(
 
 
 def names(db: Session, router_ids: Collection[int]) -> dict[int, str]:
-    """The names behind ids."""
+    """The names behind ids, those of removed routers too."""
     if not router_ids:
         return {}
     return {row.id: row.name for row in db.execute(select(Router.id, Router.name).where(Router.id.in_(router_ids)))}
@@ -130,5 +146,5 @@ def trouble(db: Session, actor: Actor, most: int) -> tuple[int, int]:
 
 
 def _jobs(actor: Actor) -> Select[RouterJob]:
-    wanted = select(RouterJob).join(Router, Router.id == RouterJob.router_id)
+    wanted = select(RouterJob).join(Router, Router.id == RouterJob.router_id).where(THERE)
     return wanted if actor.site_ids is None else wanted.where(Router.site_id.in_(actor.site_ids))

@@ -1,4 +1,4 @@
-"""Adding, changing and removing routers, and deciding about work that a router did not take."""
+"""Adding and changing routers, and noting how a look at one went."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import delete, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit
@@ -18,9 +18,8 @@ from bawaba.routers import devices, promises, queries, standing, told
 from bawaba.routers.breaker import CLOSED
 from bawaba.routers.directory import directory
 from bawaba.routers.driver import GatewayError, Info
-from bawaba.routers.errors import RouterInUse
 from bawaba.routers.links import driver_class
-from bawaba.routers.models import Device, Router, RouterGrant, RouterJob
+from bawaba.routers.models import THERE, Device, Router, RouterJob
 from bawaba.routers.part import part
 from bawaba.routers.told import Told
 from bawaba.sites.service import resolve_site
@@ -127,23 +126,6 @@ def _way(router: Router) -> dict[str, Any]:
     return {"address": router.address, "username": router.username, "password": router.password_sealed}
 
 
-def remove_router(rt: Runtime, actor: Actor, router_id: int) -> None:
-    """Remove a router with its promised work. Raises `RouterInUse` once a guest has been online through it."""
-    rt.transact(_remove, actor, router_id, rt.clock.now())
-    directory(rt).forget()
-    part(rt).loop.submit(part(rt).links.remove(router_id))
-
-
-def _remove(db: Session, actor: Actor, router_id: int, now: datetime) -> None:
-    router = queries.get_router(db, actor, router_id)
-    if queries.has_sessions(db, router.id):
-        raise RouterInUse()
-    audit.record(db, actor, "router.removed", router.site_id, "router", router.id, now, name=router.name)
-    db.execute(delete(RouterJob).where(RouterJob.router_id == router.id))
-    db.execute(delete(RouterGrant).where(RouterGrant.router_id == router.id))
-    db.delete(router)
-
-
 def test_router(rt: Runtime, actor: Actor, router_id: int) -> tuple[Info | None, GatewayError | None]:
     """Ask a router who it is, now; the answer or the honest error."""
     router = rt.read(queries.get_router, actor, router_id)
@@ -199,7 +181,8 @@ def saw(db: Session, router_id: int, now: datetime, next_poll_at: datetime, **fa
 def _as_it_stands(db: Session, router_id: int) -> Router | None:
     """The router's row, ours to write: a person may have taken it out of service since this transaction read it."""
     db.flush()
-    return db.get(Router, router_id, populate_existing=True, with_for_update={"key_share": True})
+    router = db.get(Router, router_id, populate_existing=True, with_for_update={"key_share": True})
+    return router if router is not None and router.removed_at is None else None
 
 
 def put_off(db: Session, router_id: int, next_poll_at: datetime) -> None:
@@ -223,7 +206,7 @@ def missed(
 
 
 def _free_name(db: Session, site_id: int, name: str, but: int | None) -> str:
-    taken = db.scalar(select(Router.id).where(Router.site_id == site_id, Router.name == name))
+    taken = db.scalar(select(Router.id).where(Router.site_id == site_id, Router.name == name, THERE))
     if taken is not None and taken != but:
         raise field_fault("name", "another router of this site has this name")
     return name

@@ -12,8 +12,9 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from bawaba.core.errors import Problem
-from bawaba.routers import devices, queries, router_form, service
+from bawaba.routers import devices, queries, removing, router_form, service
 from bawaba.routers.driver import GatewayError, Note
+from bawaba.routers.errors import RouterInUse
 from bawaba.routers.links import driver_class, known_drivers
 from bawaba.routers.models import Router
 from bawaba.routers.reconcile import reconcile_now
@@ -189,26 +190,54 @@ def set_maintenance(router_id: int) -> ResponseReturnValue:
 @requires("routers:write")
 def ask_to_remove(router_id: int) -> Response:
     """What removing a router means."""
-    router = runtime().read(queries.get_router, actor(), router_id)
+    return _removing_page(router_id)
+
+
+def _removing_page(router_id: int, status: int = 200) -> Response:
+    router, online, cards = runtime().read(_what_goes_on, router_id)
     return pages.show(
         "question.html",
+        None,
+        status,
         question=_("Remove %(name)s?", name=pages.apart(router.name)),
-        facts=[
-            _("Its settings and the work that waits for it are lost. Sessions that went through it stay in the lists.")
-        ],
+        facts=_what_removing_means(online, cards),
         verb=_("Remove"),
         action=f"/routers/{router_id}/remove",
         back=f"/routers/{router_id}",
-        hidden={},
+        hidden={"online": online},
         destroys=True,
     )
+
+
+def _what_goes_on(db: Session, router_id: int) -> tuple[Router, int, int]:
+    router = queries.get_router(db, actor(), router_id)
+    return router, queries.guests_at(db, router.id), queries.lying_on(db, router.id)
+
+
+def _what_removing_means(online: int, cards: int) -> list[str]:
+    sent_off = ngettext(
+        "%(count)s guest is online through it and is sent off now; what is left on the card stays.",
+        "%(count)s guests are online through it and are sent off now; what is left on their cards stays.",
+        online,
+    )
+    stay = ngettext(
+        "%(count)s card lies on it and works there until you delete it from the router itself.",
+        "%(count)s cards lie on it and work there until you delete them from the router itself.",
+        cards,
+    )
+    lost = _("Its settings and the work that waits for it are lost. Sessions that went through it stay in the lists.")
+    return [*([sent_off] if online else []), *([stay] if cards else []), lost]
 
 
 @bp.post("/routers/<int:router_id>/remove")
 @requires("routers:write")
 def remove_router(router_id: int) -> ResponseReturnValue:
-    """Remove a router that no guest has ever been online through."""
-    service.remove_router(runtime(), actor(), router_id)
+    """Remove a router. Who has read that guests are online has confirmed that they are sent off."""
+    confirmed = request.form.get("online", "0") != "0"
+    try:
+        removing.remove_router(runtime(), actor(), router_id, confirmed=confirmed)
+    except RouterInUse as refusal:  # somebody came in since the question was asked
+        return _removing_page(router_id, refusal.status)
     return pages.go("/routers", "router_removed")
 
 

@@ -42,14 +42,15 @@ PLACE = Statement(
     "LEFT JOIN device d ON d.site_id = s.id AND d.mac = :device "
     "LEFT JOIN guess_meter m ON m.site_id = s.id AND m.device = :device "
     "LEFT JOIN guess_meter w ON w.site_id = s.id AND w.device = '' "
-    "WHERE r.id = :router_id",
+    "WHERE r.id = :router_id AND r.removed_at IS NULL",
     "site_id mode time_zone wrong_tries_per_minute device_moves_per_day router_status breaker_until failover_group "
     "standing device_meter device_blocked_until site_tries site_counted_at",
     ("breaker_until", "device_blocked_until", "site_counted_at"),
 )
 SPARE_UP = Statement(
     "SELECT 1 FROM router WHERE site_id = :site_id AND failover_group = :failover_group AND id <> :router_id "
-    "AND status IN ('up', 'degraded') AND (breaker_until IS NULL OR breaker_until <= :now) LIMIT 1"
+    "AND status IN ('up', 'degraded') AND removed_at IS NULL "
+    "AND (breaker_until IS NULL OR breaker_until <= :now) LIMIT 1"
 )
 WAS_HERE = Statement("SELECT 1 FROM guest_session WHERE voucher_id = :voucher_id AND client_mac = :mac LIMIT 1")
 START = Statement(

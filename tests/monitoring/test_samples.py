@@ -18,7 +18,7 @@ from bawaba.monitoring.history import SPANS, history
 from bawaba.monitoring.models import RouterSample
 from bawaba.monitoring.polling import poll
 from bawaba.monitoring.samples import DAY, HOUR, KEEP, MINUTE, Sample, Samples
-from bawaba.routers import service
+from bawaba.routers import removing
 from bawaba.routers.driver import Health
 from bawaba.routers.drivers import fake
 from bawaba.sessions import redeem as redeeming
@@ -89,10 +89,10 @@ def test_a_look_at_a_router_that_is_gone_spoils_nothing(rt, cast):
     assert len(rows(rt, DAY)) == 1
 
 
-def test_a_router_is_removed_with_its_past(rt, cast):
+def test_a_look_at_a_removed_router_is_not_noted(rt, cast):
     other = cast.make_router(cast.site.id, name="Other")
+    removing.remove_router(rt, SYSTEM, other.id)
     write(rt, Sample(other.id, cast.now, WELL))
-    service.remove_router(rt, SYSTEM, other.id)
     assert rt.read(lambda db: db.execute(text("SELECT count(*) FROM router_sample")).scalar()) == 0
 
 

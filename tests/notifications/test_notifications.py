@@ -183,11 +183,11 @@ def test_a_channel_speaks_its_language_carries_what_it_should_and_only_of_its_si
 
 
 def test_a_removed_router_leaves_no_notification_open(rt, cast, clock, notifier):
-    from bawaba.routers import service
+    from bawaba.routers import removing
 
     down(rt, cast.router)
     notifier.round()
-    service.remove_router(rt, HANA, cast.router.id)
+    removing.remove_router(rt, HANA, cast.router.id)
     notifier.round()
     assert notifications(rt)[0].closed_at is not None
 

@@ -15,6 +15,7 @@ from bawaba.plans.models import Plan
 from bawaba.routers import told
 from bawaba.routers.models import Router
 from bawaba.sales.models import Sale
+from bawaba.sessions.models import GuestSession
 from bawaba.sites.models import Site
 from bawaba.vouchers import making
 from bawaba.vouchers.models import Batch, Voucher
@@ -411,6 +412,20 @@ def test_a_router_is_tested_rested_and_removed_from_its_page(hana: Browser, cast
     assert "Spare" in hana.read(f"{path}/remove")
     hana.submit(f"{path}/remove")
     assert "Spare" not in hana.read("/routers")
+
+
+def test_removing_a_router_says_who_is_online_and_sends_them_off(hana: Browser, cast: Cast, working: Runtime):
+    from bawaba.sessions import redeem as redeeming
+
+    box = cast.make_router(cast.site.id, name="Spare")
+    session = redeeming.redeem(working, cast.make_voucher().code, cast.guest(router=box))
+
+    asked_again = hana.post(f"/routers/{box.id}/remove", {"online": "0"})
+    assert asked_again.status_code == 409 and "1 guest is online through it" in words(asked_again.text)
+    assert "زبون واحد متصل عبره" in words(hana.get(f"/routers/{box.id}/remove?lang=ar").text)
+    hana.submit(f"/routers/{box.id}/remove", form_fields(hana.get(f"/routers/{box.id}/remove").text))
+    assert cast.row(GuestSession, session.session_id).state == "ended"
+    assert "Spare" in hana.read("/sessions?ended=true") and "Spare" not in hana.read("/routers")
 
 
 def test_an_option_that_does_not_fit_is_refused_at_its_field(hana: Browser):

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from bawaba.core.actor import SYSTEM
-from bawaba.routers import error_list
+from bawaba.routers import error_list, removing
 from bawaba.routers import service as routers_service
 from bawaba.routers.drivers import fake
 from bawaba.routers.errors import RouterUnreachableNow
@@ -128,7 +128,7 @@ def test_work_for_a_router_that_the_phone_has_left_is_not_done_late(rt, cast, cl
 def test_a_router_that_was_removed_in_this_very_moment_is_an_unknown_place(rt, cast):
     card = cast.make_voucher()
     guest = cast.guest()
-    routers_service.remove_router(rt, SYSTEM, cast.router.id)
+    removing.remove_router(rt, SYSTEM, cast.router.id)
 
     for ask in (lambda: redeeming.redeem(rt, card.code, guest), lambda: redeeming.resume(rt, guest)):
         with pytest.raises(UnknownPlace):
