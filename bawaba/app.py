@@ -29,6 +29,7 @@ from bawaba.routers import error_list_api, error_list_web
 from bawaba.routers import web as routers_pages
 from bawaba.routers.setup import web as router_setup_pages
 from bawaba.sales import api as sales_api
+from bawaba.sales import counter_api, counter_web
 from bawaba.sales import web as sales_pages
 from bawaba.sessions import api as sessions_api
 from bawaba.sessions import card_page
@@ -68,6 +69,8 @@ BLUEPRINTS = [
     vouchers_pages.bp,
     adoption_pages.bp,
     sales_pages.bp,
+    counter_web.bp,
+    counter_api.bp,
     batch_page.bp,
     card_page.bp,
     sessions_pages.bp,

@@ -61,10 +61,10 @@ def user() -> None:
 @click.argument("username")
 @click.option(
     "--role",
-    type=click.Choice(["admin", "operator", "viewer"]),
+    type=click.Choice(["admin", "operator", "viewer", "clerk"]),
     default="operator",
     show_default=True,
-    help="What they may do: everything; make and print cards and disconnect; only look.",
+    help="What they may do: everything; make and print cards and disconnect; only look; only sell at the counter.",
 )
 @click.option("--language", help="The language of their pages: ar or en. Without it: as at their first sign-in.")
 def user_add(username: str, role: str, language: str | None) -> None:

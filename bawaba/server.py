@@ -102,10 +102,12 @@ def _cookie(scope: Scope, name: str) -> str | None:
 
 
 def _identity(caller: Caller | None) -> Identity | None:
-    """A signed-in person as the sockets know them: admins hear all that operators hear, and more."""
+    """A signed-in person as the sockets know them: admins hear all that operators hear, and more; clerks nothing."""
     if caller is None or caller.actor.user_id is None or caller.expires_at is None:
         return None
-    rooms = {ADMINS, OPERATORS} if caller.actor.role == "admin" else {OPERATORS}
+    rooms = {OPERATORS} if caller.actor.may("sessions:read") else set()
+    if caller.actor.role == "admin":
+        rooms.add(ADMINS)
     return Identity(caller.actor.user_id, frozenset(rooms), caller.actor.site_ids, caller.expires_at, caller.login_id)
 
 

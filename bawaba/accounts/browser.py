@@ -10,11 +10,14 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bawaba.accounts import rules
 from bawaba.accounts.authentication import COOKIE
+from bawaba.accounts.roles import CLERK
 from bawaba.accounts.signing_in import BrowserLogin, Spoken
 from bawaba.web import language
 from bawaba.web.guard import CsrfFailed, runtime
 
 HOME = "/dashboard"
+COUNTER = "/counter"
+OF_CLERKS = (COUNTER, "/check", "/account")
 LOGIN_PAGE = "/login"
 LANGUAGE_COOKIE = "bawaba_language"
 YEAR_S = 365 * 86400
@@ -42,9 +45,15 @@ def safe_next(path: str) -> str:
     return path if rules.is_local_path(path) and not path.startswith((LOGIN_PAGE, "/api/")) else HOME
 
 
+def open_page(path: str, role: str) -> str:
+    """The page to open for somebody of a role: a clerk has the counter and what belongs to it."""
+    path = safe_next(path)
+    return COUNTER if role == CLERK and not path.startswith(OF_CLERKS) else path
+
+
 def welcome(login: BrowserLogin, path: str) -> Response:
     """Send a browser that has signed in to its page, with its cookie."""
-    answer = make_response(redirect(safe_next(path), 303))
+    answer = make_response(redirect(open_page(path, login.role), 303))
     answer.set_cookie(
         COOKIE,
         login.cookie,

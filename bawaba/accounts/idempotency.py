@@ -79,6 +79,22 @@ class Once:
             raise KeyTaken()
 
 
+def form_once() -> Once | None:
+    """The key that this page's form was given, so that a second click or a reload makes nothing twice."""
+    key, user_id = request.form.get("once", "")[:64], actor().user_id
+    if not key or user_id is None:
+        return None
+    sent = "&".join(f"{name}={value}" for name, value in sorted(request.form.items()))
+    return Once(user_id, f"form-{key}", hashlib.sha256(sent.encode()).digest(), runtime().clock.now())
+
+
+def made_before(db: Session, user_id: int, key: str) -> int | None:
+    """The id of what was made with a key; None for a key that was never used (step)."""
+    return db.scalar(
+        select(IdempotencyKey.subject_id).where(IdempotencyKey.user_id == user_id, IdempotencyKey.key == key)
+    )
+
+
 def once() -> Once | None:
     """The key of this request, for the use case to record; None when it carries none."""
     found: Once | None = g.get("once")

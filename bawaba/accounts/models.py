@@ -15,7 +15,7 @@ OUR_LANGUAGE = "ar"
 
 
 class User(Base):
-    """`role` is admin, operator or viewer. An admin sees every site, others those of `user_site`."""
+    """`role` is admin, operator, viewer or clerk. An admin sees every site, others those of `user_site`."""
 
     __tablename__ = "user"
 

@@ -28,6 +28,7 @@ ROLES = {
     roles.ADMIN: ("Administrator", "Everything, at every site."),
     roles.OPERATOR: ("Operator", "Makes and prints cards, sees who is online, disconnects devices."),
     roles.VIEWER: ("Viewer", "Looks on; codes are hidden."),
+    roles.CLERK: ("Clerk", "Sells cards at the counter, checks a card, and sees nothing else."),
 }
 KEYS_MOST = 100
 

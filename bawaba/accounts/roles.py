@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bawaba.core.actor import SYSTEM
 
-ADMIN, OPERATOR, VIEWER = "admin", "operator", "viewer"
+ADMIN, OPERATOR, VIEWER, CLERK = "admin", "operator", "viewer", "clerk"
 
 READS = frozenset({"vouchers:read", "sessions:read", "plans:read", "routers:read", "reports:read"})
+SELLS = frozenset({"counter:sell", "cards:check"})
 OPERATES = frozenset({"vouchers:create", "vouchers:codes", "vouchers:disable", "batches:print", "sessions:terminate"})
 ADMINISTERS = frozenset(
     {
@@ -27,11 +28,12 @@ ADMINISTERS = frozenset(
     }
 )
 PERMISSIONS: dict[str, frozenset[str]] = {
-    ADMIN: READS | OPERATES | ADMINISTERS,
-    OPERATOR: READS | OPERATES,
+    ADMIN: READS | SELLS | OPERATES | ADMINISTERS,
+    OPERATOR: READS | SELLS | OPERATES,
     VIEWER: READS,
+    CLERK: SELLS,
 }
-RANK = {VIEWER: 0, OPERATOR: 1, ADMIN: 2, SYSTEM.role: 3}
+RANK = {CLERK: 0, VIEWER: 0, OPERATOR: 1, ADMIN: 2, SYSTEM.role: 3}
 
 
 def permissions_of(role: str) -> frozenset[str]:

@@ -16,7 +16,7 @@ from bawaba.accounts.tokens import LIFE
 from bawaba.core.actor import Actor
 from bawaba.web.input import Input
 
-Role = Literal["admin", "operator", "viewer"]
+Role = Literal["admin", "operator", "viewer", "clerk"]
 Username = Annotated[str, Field(min_length=1, max_length=USERNAME_MOST)]
 Password = Annotated[str, StringConstraints(strip_whitespace=False), Field(min_length=1, max_length=MOST)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]

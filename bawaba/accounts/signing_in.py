@@ -52,6 +52,7 @@ class BrowserLogin:
     cookie: str
     life: timedelta
     language: str
+    role: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def sign_in_browser(
     if language != proof.user.language:
         rt.transact(set_language, proof.user.id, language)
         rt.publish(AccessChanged(proof.user.id))
-    return BrowserLogin(cookie, LIFE[BROWSER], language)
+    return BrowserLogin(cookie, LIFE[BROWSER], language, proof.user.role)
 
 
 def set_language(db: Session, user_id: int | None, language: str) -> None:

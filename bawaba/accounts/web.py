@@ -24,8 +24,8 @@ def login_page() -> ResponseReturnValue:
     """Ask for a name and a password; who is signed in goes on."""
     browser.speak()
     path = browser.safe_next(request.args.get("next", ""))
-    if authenticate(runtime()) is not None:
-        return redirect(path, 303)
+    if (known := authenticate(runtime())) is not None:
+        return redirect(browser.open_page(path, known.actor.role), 303)
     return _page(path)
 
 

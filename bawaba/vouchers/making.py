@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -36,6 +36,7 @@ from bawaba.vouchers.schemas import voucher_out
 
 log = structlog.get_logger(__name__)
 ROUTER_WAIT_S = 1.5
+Also = Callable[[Session, Voucher, datetime], None]
 SPARE_CODES = 8  # for the few codes of a group that exist already
 
 
@@ -63,16 +64,16 @@ class BatchOrder:
     note: str = ""
 
 
-def make_card(rt: Runtime, actor: Actor, order: CardOrder, once: Once | None = None) -> Card:
+def make_card(rt: Runtime, actor: Actor, order: CardOrder, once: Once | None = None, also: Also | None = None) -> Card:
     """Make one card, with its QR image stored, and bring it to the routers that hold cards.
 
     A router that does not answer changes nothing for the caller: the card exists, the work is promised and its error
-    is recorded, and the card's `router_sync` says pending.
+    is recorded, and the card's `router_sync` says pending. `also` is what else belongs into its transaction.
     """
     now = rt.clock.now()
     if order.ends_at is not None and order.ends_at <= now:
         raise field_fault("ends_at", "must be in the future")
-    (voucher, version), promised = rt.transact(_make_card, rt, actor, order, now, once)
+    (voucher, version), promised = rt.transact(_make_card, rt, actor, order, now, once, also)
     code = open_code(rt.keyring, voucher)
     try:
         store(rt).put_single(voucher.id, qr.card_matrix(rt.config.portal_url, code))
@@ -89,7 +90,7 @@ def make_card(rt: Runtime, actor: Actor, order: CardOrder, once: Once | None = N
 
 
 def _make_card(
-    db: Session, rt: Runtime, actor: Actor, order: CardOrder, now: datetime, once: Once | None
+    db: Session, rt: Runtime, actor: Actor, order: CardOrder, now: datetime, once: Once | None, also: Also | None
 ) -> tuple[Card, list[Promised]]:
     version, site = get_current_version(db, actor, order.plan_id)
     style = order.code_style or default_style(site)
@@ -107,6 +108,8 @@ def _make_card(
     audit.record(db, actor, "card.made", site.id, "voucher", voucher_id, now, serial=voucher.serial)
     if once is not None:
         once.record(db, voucher_id)
+    if also is not None:
+        also(db, voucher, now)
     return (voucher, version), _promise_to_hold(db, site, [voucher], version, now)
 
 

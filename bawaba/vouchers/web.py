@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +13,7 @@ from flask import Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from bawaba.accounts.idempotency import KeyTaken, Once
+from bawaba.accounts.idempotency import KeyTaken, form_once
 from bawaba.core.errors import Invalid, Problem
 from bawaba.plans.models import Plan, PlanVersion
 from bawaba.plans.service import PlanNow, get_plan, list_plans
@@ -94,12 +93,12 @@ def _make(plan: Plan, site: Site) -> ResponseReturnValue:
     ends_at = _local_time("ends_at", site)
     if quantity == "1":
         card = parse(VoucherIn, order | {"ends_at": ends_at})
-        voucher, _version = making.make_card(runtime(), actor(), making.CardOrder(**card.model_dump()), _once())
+        voucher, _version = making.make_card(runtime(), actor(), making.CardOrder(**card.model_dump()), form_once())
         return pages.go(f"/cards/{voucher.id}", "card_made")
     if ends_at is not None:
         raise Invalid(fields={"ends_at": [_("Only a single card can have a fixed end.")]})
     bulk = parse(BulkIn, order | {"quantity": quantity})
-    batch = making.order_batch(runtime(), actor(), making.BatchOrder(**bulk.model_dump()), _once())
+    batch = making.order_batch(runtime(), actor(), making.BatchOrder(**bulk.model_dump()), form_once())
     return pages.go(f"/batches/{batch.id}")
 
 
@@ -226,12 +225,3 @@ def _local_time(name: str, site: Site) -> datetime | None:
         return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(site.time_zone))
     except ValueError as error:
         raise Invalid(fields={name: [_("Write a date and time.")]}) from error
-
-
-def _once() -> Once | None:
-    """The key that this form was given, so that a second click or a reload orders nothing twice."""
-    key, user_id = request.form.get("once", "")[:64], actor().user_id
-    if not key or user_id is None:
-        return None
-    sent = "&".join(f"{name}={value}" for name, value in sorted(request.form.items()))
-    return Once(user_id, f"form-{key}", hashlib.sha256(sent.encode()).digest(), runtime().clock.now())

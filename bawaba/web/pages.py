@@ -40,11 +40,15 @@ class Said:
 
 DASHBOARD = Link("/dashboard", "home", "Dashboard", "sessions:read", "Home")
 CARDS = Link("/cards", "card", "Cards", "vouchers:read")
+BATCHES = Link("/batches", "batch", "Batches", "vouchers:read")
+BATCHES = Link("/batches", "batch", "Batches", "vouchers:read")
 MAKE = Link("/cards/new", "make", "Make cards", "vouchers:create", "Make")
 SESSIONS = Link("/sessions", "online", "Sessions", "sessions:read")
 SALES = Link("/sales", "sales", "Sales", "reports:read")
+COUNTER = Link("/counter", "counter", "Counter", "counter:sell")
+CHECK = Link("/check", "search", "Check a card", "cards:check", "Check")
 MENU: Sequence[tuple[str, Sequence[Link]]] = (
-    ("", (DASHBOARD, MAKE, CARDS, Link("/batches", "batch", "Batches", "vouchers:read"), SESSIONS, SALES)),
+    ("", (DASHBOARD, COUNTER, MAKE, CARDS, BATCHES, SESSIONS, SALES)),
     (
         "Network",
         (
@@ -63,6 +67,7 @@ MENU: Sequence[tuple[str, Sequence[Link]]] = (
     ),
 )
 TABS = (DASHBOARD, CARDS, MAKE, SESSIONS)
+TABS_OF_CLERKS = (COUNTER,)
 SAID: dict[str, Said] = {}
 
 
@@ -89,6 +94,7 @@ def install(app: Flask) -> None:
         may=may,
         navigation=navigation,
         tabs=tabs,
+        home=home,
         other_languages=other_languages,
     )
 
@@ -184,9 +190,14 @@ def navigation() -> list[tuple[str, list[Link]]]:
     return [(_(title) if title else "", links) for title, links in menu if links]
 
 
+def home() -> str:
+    """The page that the reader begins with."""
+    return next((link.path for link in (DASHBOARD, COUNTER) if may(link.permission)), "/account")
+
+
 def tabs() -> list[Link]:
     """What a phone shows at the bottom."""
-    return _allowed(TABS)
+    return _allowed(TABS) or _allowed(TABS_OF_CLERKS)
 
 
 def other_languages() -> list[tuple[str, str]]:

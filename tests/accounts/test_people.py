@@ -59,7 +59,7 @@ def test_an_admin_lets_an_operator_in(hana):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("username", "two words"), ("username", ""), ("password", "short"), ("password", "changeme"), ("role", "clerk"),
+    [("username", "two words"), ("username", ""), ("password", "short"), ("password", "changeme"), ("role", "janitor"),
      ("language", "xx"), ("site_ids", [99]), ("site_ids", [2**63]), ("role", None), ("more", 1), ("username", "a\0b")],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(hana, field, value):

@@ -110,7 +110,7 @@ def test_a_door_for_a_machine_is_shut_to_people_and_to_machines_elsewhere(app: F
         assert app.test_client().open(door.path, **right).status_code not in {401, 403}, door
 
 
-@pytest.mark.parametrize("role", ["viewer", "operator"])
+@pytest.mark.parametrize("role", ["clerk", "viewer", "operator"])
 def test_who_lacks_the_permission_is_refused_before_anything_is_looked_at(app: Flask, rt: Runtime, role: Role) -> None:
     person = signed_in(app, rt, "somebody", role)
     refused = [door for door in closed(app) if door.permission not in roles.permissions_of(role) | {SIGNED_IN}]
@@ -122,7 +122,7 @@ def test_who_lacks_the_permission_is_refused_before_anything_is_looked_at(app: F
             assert error_of(answer) == "forbidden", door
 
 
-@pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
+@pytest.mark.parametrize("role", ["clerk", "viewer", "operator", "admin"])
 def test_who_has_the_permission_is_not_refused_for_it(app: Flask, rt: Runtime, role: Role) -> None:
     person = signed_in(app, rt, "somebody", role)
     for door in closed(app):
