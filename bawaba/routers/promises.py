@@ -66,6 +66,13 @@ class Rest(NamedTuple):
     refused: str | None = None
 
 
+class Together(Protocol):
+    """How several works of one kind are done in one go: for each, in order, what `deliver` would answer or the error
+    that it would raise. Raises `GatewayError` where none of them was done."""
+
+    def __call__(self, ask: Ask, works: Sequence[Any], /) -> Awaitable[Sequence[Any]]: ...
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of work. `prepare` answers None when there is nothing left to do."""
@@ -79,6 +86,7 @@ class Kind:
     about: Callable[[Any], Hashable] | None = None  # work about the same thing keeps its order, else all of the kind
     deliver_again: Callable[[Ask, Any], Awaitable[Any]] | None = None  # its outcome was unknown
     rest: Callable[[Session, Promised], Rest] | None = None  # it is done in steps: what is left after one
+    together: Together | None = None  # how a router does all that is due of it in one go
 
 
 def promise(
@@ -123,6 +131,11 @@ def followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime)
         row.state, row.done_at, row.last_error, row.outcome_unknown = "done", now, None, False
         row.attempts += 1
     return events
+
+
+def all_followed(db: Session, kind: Kind, done: Sequence[tuple[Promised, Any]], now: datetime) -> list[Event]:
+    """The same for works of one kind that a router did in one go."""
+    return [event for job, result in done for event in followed(db, kind, job, result, now)]
 
 
 def _refused(row: RouterJob, why: str, now: datetime) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from bawaba.core.events import Event
 from bawaba.core.statement import Statement
 from bawaba.routers import cards
-from bawaba.routers.driver import Owned, RouterSession
+from bawaba.routers.driver import GatewayError, Owned, RouterSession
 from bawaba.routers.models import Router
 from bawaba.routers.promises import Ask, Kind, Promised, promise
 from bawaba.routers.reconcile import Drift, Finding, Look
@@ -148,14 +148,24 @@ def _prepare_let_go(db: Session, job: Promised, now: datetime) -> str | None:
 
 
 async def _drop_unless_in_use(ask: Ask, key: str) -> list[RouterSession]:
-    """Who is online by it there: somebody may have used it at this router as well, and that must be judged first.
-    Where nobody is, the card is taken away."""
-    there = [session for session in await ask("sessions") if session.key == key and not session.raw.get("ended")]
-    if not there:
-        (result,) = await ask("drop", [key])
-        if result.error is not None:
-            raise result.error
-    return there
+    """The same for one card."""
+    (answer,) = await _drop_those_not_in_use(ask, [key])
+    if isinstance(answer, GatewayError):
+        raise answer
+    return answer
+
+
+async def _drop_those_not_in_use(ask: Ask, keys: Sequence[str]) -> list[list[RouterSession] | GatewayError]:
+    """Who is online by each card there: somebody may have used it at this router as well, and that must be judged
+    first. Where nobody is, the card is taken away."""
+    there: dict[str, list[RouterSession]] = {key: [] for key in keys}
+    for session in await ask("sessions"):
+        if session.key in there and not session.raw.get("ended"):
+            there[session.key].append(session)
+    free = [key for key in there if not there[key]]
+    results = await ask("drop", free) if free else []
+    stay = {key: result.error for key, result in zip(free, results, strict=True) if result.error is not None}
+    return [stay.get(key, there[key]) for key in keys]
 
 
 def _let_go(db: Session, job: Promised, there: list[RouterSession], now: datetime) -> list[Event]:
@@ -236,4 +246,4 @@ def _book(db: Session, router_id: int, mine: Owned, now: datetime) -> None:
     _let_go_elsewhere(db, card.id, router_id, now)
 
 
-LET_GO_WORK = Kind(_prepare_let_go, _drop_unless_in_use, _let_go)
+LET_GO_WORK = Kind(_prepare_let_go, _drop_unless_in_use, _let_go, together=_drop_those_not_in_use)
