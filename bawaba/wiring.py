@@ -18,6 +18,8 @@ from bawaba.core.config import Config
 from bawaba.core.database import Database, from_micros, to_micros
 from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
+from bawaba.diagnostics import recorder
+from bawaba.diagnostics.recorder import TraceRecorder
 from bawaba.monitoring import polling, samples
 from bawaba.monitoring.listening import Listening
 from bawaba.monitoring.samples import Samples
@@ -69,6 +71,7 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     routers.on_poll = watching.instead_of(polling.poll)
     rt.parts["routers"] = routers
     rt.parts["samples"] = Samples(rt)
+    rt.parts["traces"] = TraceRecorder(rt)
     rt.parts["card_store"] = CardStore(config.data_dir, rt.keyring)
     rt.parts["batch_maker"] = BatchMaker(rt)
     rt.parts["housekeeping"] = Housekeeping(rt)
@@ -82,6 +85,7 @@ def start_background(rt: Runtime) -> None:
         rt.parts[name].start()
     loop = rt.parts["routers"].loop
     loop.keep(rt.parts["samples"].keep_writing(), "looks at routers")
+    loop.keep(rt.parts["traces"].keep_writing(), "what requests did")
     loop.keep(Listening(rt).keep_listening(), "listening to routers")
 
 
@@ -116,6 +120,7 @@ class Housekeeping:
             try:
                 self._watch_clock()
                 self._rt.transact(keep_house, self._rt.clock.now())
+                self._rt.transact(recorder.prune, self._rt.clock.now(), self._rt.config.trace_keep)
             except Exception as error:  # noqa: BLE001 the disk may be full; the next round comes
                 log.warning("housekeeping was put off", error=str(error))
             self._stopping.wait(HOUSEKEEPING_S)

@@ -44,6 +44,7 @@ class Config(BaseModel):
     admin_password: str = Field(default="", repr=False)
     log_level: str = "info"
     web_threads: int = Field(default=12, ge=2, le=64)
+    trace_keep: int = Field(default=2000, ge=0, le=100_000)
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

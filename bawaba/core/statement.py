@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from bawaba.core import tracing
 from bawaba.core.database import from_micros, to_micros
 
 NAME = re.compile(r"(?<!:):([a-z_]+)")
@@ -44,10 +45,11 @@ class Statement:
         if not rows:
             return
         raw = db.info["raw"]
-        if db.info["sqlite"]:
-            raw.executemany(self._sqlite, [[_plain(row[name]) for name in self._names] for row in rows])
-        else:
-            raw.cursor().executemany(self._postgresql, rows)
+        with tracing.timed(tracing.DATABASE_QUERY, self.text(db)):
+            if db.info["sqlite"]:
+                raw.executemany(self._sqlite, [[_plain(row[name]) for name in self._names] for row in rows])
+            else:
+                raw.cursor().executemany(self._postgresql, rows)
 
     def first(self, db: Session, **values: Any) -> Any:
         """The first row, named by `columns`, or None."""
@@ -59,6 +61,19 @@ class Statement:
         return [self._shape(row) for row in self._execute(db, values).fetchall()]
 
     def _execute(self, db: Session, values: dict[str, Any]) -> Any:
+        trace = tracing.current()
+        if trace is None:
+            return self._send(db, values)
+        began = tracing.clock()
+        cursor = self._send(db, values)
+        trace.add(tracing.DATABASE_QUERY, self.text(db), began, tracing.clock())
+        return cursor
+
+    def text(self, db: Session) -> str:
+        """The statement as this database is sent it."""
+        return self._sqlite if db.info["sqlite"] else self._postgresql
+
+    def _send(self, db: Session, values: dict[str, Any]) -> Any:
         raw = db.info["raw"]
         if db.info["sqlite"]:
             return raw.execute(self._sqlite, [_plain(values[name]) for name in self._names])
@@ -77,10 +92,14 @@ def together(db: Session, *asked: tuple[Statement, dict[str, Any]]) -> list[Any]
     sees what was committed until then."""
     if db.info["sqlite"]:
         return [statement.first(db, **values) for statement, values in asked]
-    with db.info["raw"].pipeline():
-        cursors = [statement._execute(db, values) for statement, values in asked]
+    with tracing.timed(tracing.DATABASE_QUERY, _words_of(db, asked)), db.info["raw"].pipeline():
+        cursors = [statement._send(db, values) for statement, values in asked]
     rows = [cursor.fetchone() for cursor in cursors]
     return [row and statement._shape(row) for (statement, _), row in zip(asked, rows, strict=True)]
+
+
+def _words_of(db: Session, asked: Sequence[tuple[Statement, dict[str, Any]]]) -> str:
+    return "; ".join(statement.text(db) for statement, _ in asked) if tracing.current() is not None else ""
 
 
 class BulkInsert:

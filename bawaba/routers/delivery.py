@@ -174,7 +174,14 @@ class Deliverer:
         return Fate.MISSED if missed else Fate.TAKEN
 
     async def _one(self, job: Promised, work: Any) -> Fate:
-        """Deliver a job. One that breaks by an error of ours counts as tried."""
+        """Deliver a job, under the id of the request that it follows from."""
+        if job.request_id is None:
+            return await self._take_up(job, work)
+        with structlog.contextvars.bound_contextvars(request_id=job.request_id):
+            return await self._take_up(job, work)
+
+    async def _take_up(self, job: Promised, work: Any) -> Fate:
+        """One that breaks by an error of ours counts as tried."""
         try:
             if work is None:
                 await self._rt.transact_async(promises.mark_done, job.id, self._rt.clock.now())

@@ -116,6 +116,7 @@ def job_out(job: RouterJob, progress: Progress | None = None) -> dict[str, Any]:
         "outcome_unknown": job.outcome_unknown,
         "given_up_by": job.given_up_by,
         "next_try_at": job.next_try_at,
+        "request_id": job.request_id,
         "created_at": job.created_at,
         "done_at": job.done_at,
     }
