@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
@@ -33,6 +32,8 @@ ROUTER_WAIT = "router_wait"  # a thread's, for what the router loop does
 TEMPLATE = "template"
 FUNCTION = "function"
 SPANS_MOST = 400
+SPAN_FIELDS = 5
+FLAT_MOST = SPANS_MOST * SPAN_FIELDS
 WORTH_NOTING_S = 0.0005
 
 
@@ -47,10 +48,14 @@ class Span(NamedTuple):
 
 
 class Trace:
-    """One request: what it was, and its spans in the order in which they ended. Written to by several threads."""
+    """One request: what it was, and its spans in the order in which they ended. Written to by several threads.
+
+    The spans are one flat list: a tuple for each would be counted and walked by the garbage collector for as long as
+    the trace is kept, which costs more than all the rest of it.
+    """
 
     __slots__ = (
-        "arguments", "began", "dropped", "ended", "error", "method", "request_id", "rule", "size_bytes", "spans",
+        "_flat", "arguments", "began", "dropped", "ended", "error", "method", "request_id", "rule", "size_bytes",
         "status", "who",
     )  # fmt: skip
 
@@ -65,15 +70,21 @@ class Trace:
         self.size_bytes = 0
         self.who = ""
         self.error = ""
-        self.spans: list[Span] = []
+        self._flat: list[Any] = []
         self.dropped = 0
 
     def add(self, kind: str, name: str, began: float, ended: float, about: str | None = None) -> None:
         """Note what has taken time; beyond `SPANS_MOST` it is only counted."""
-        if len(self.spans) < SPANS_MOST:
-            self.spans.append(Span(kind, name, began, ended, about))
+        if len(self._flat) < FLAT_MOST:
+            self._flat.extend((kind, name, began, ended, about))  # in one go: threads do not mix theirs
         else:
             self.dropped += 1
+
+    @property
+    def spans(self) -> list[Span]:
+        """What took time."""
+        flat = self._flat.copy()
+        return [Span(*flat[place : place + SPAN_FIELDS]) for place in range(0, len(flat), SPAN_FIELDS)]
 
 
 class Recorder(Protocol):
@@ -103,20 +114,22 @@ def ended_by(error: str) -> None:
         trace.error = error
 
 
-@contextmanager
-def timed(kind: str, name: str = "") -> Iterator[None]:
+class timed:  # noqa: N801 it is used as a function
     """Note how long the block takes, if this request is traced; what ends it by an error is named."""
-    trace = current()
-    if trace is None:
-        yield
-        return
-    began = clock()
-    try:
-        yield
-    except BaseException as error:
-        trace.add(kind, name, began, clock(), type(error).__name__)
-        raise
-    trace.add(kind, name, began, clock())
+
+    __slots__ = ("_began", "_kind", "_name", "_trace")
+
+    def __init__(self, kind: str, name: str = "") -> None:
+        self._kind, self._name = kind, name
+        self._trace = current()
+
+    def __enter__(self) -> None:
+        self._began = clock()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: Any) -> None:
+        if self._trace is not None:
+            failure = kind.__name__ if kind is not None else None
+            self._trace.add(self._kind, self._name, self._began, clock(), failure)
 
 
 def trace_data_flow(function: Callable[P, R]) -> Callable[P, R]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import threading
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -24,9 +25,8 @@ log = structlog.get_logger(__name__)
 PART = "traces"
 IN_MEMORY = 300  # the newest, found at once by the process that they were in
 WRITE_EVERY_S = 2.0
-WAITING_MOST = 4000
-GROUP_MOST = 100  # written each time: what failed, the slowest, and the newest of the rest
-SLOW_OF_A_GROUP = 20
+NEWEST_MOST = 100  # written each time, and beside them, when there were more:
+STANDING_OUT_MOST = 40  # what failed, then the slowest
 SLOWEST = 200  # kept beyond the newest
 SLOWEST_FOR = timedelta(days=7)
 STATEMENT_MOST = 4000
@@ -46,15 +46,28 @@ class TraceRecorder:
         self.is_on = rt.config.trace_keep > 0
         self.left_out = 0  # requests of this process that were not written down: too many at once
         self._newest: deque[Trace] = deque(maxlen=IN_MEMORY)
-        self._waiting: deque[Trace] = deque(maxlen=WAITING_MOST)
-        self._writing = threading.Lock()
+        self._waiting: deque[Trace] = deque()
+        self._standing_out: list[tuple[tuple[bool, float], int, Trace]] = []
+        self._lock = threading.Lock()
 
     def take(self, trace: Trace) -> None:
-        """Keep a trace; it is written within two seconds."""
-        if len(self._waiting) == WAITING_MOST:
-            self.left_out += 1
+        """Keep a trace; it is written within two seconds, unless many come at once and it is nothing special."""
         self._newest.append(trace)
         self._waiting.append(trace)
+        if len(self._waiting) > NEWEST_MOST:
+            with self._lock:
+                self._make_room()
+
+    def _make_room(self) -> None:
+        """Of those that waited longest only what failed and the slowest stay."""
+        while len(self._waiting) > NEWEST_MOST:
+            oldest = self._waiting.popleft()
+            entry = ((oldest.status >= 500, oldest.ended - oldest.began), id(oldest), oldest)
+            if len(self._standing_out) < STANDING_OUT_MOST:
+                heapq.heappush(self._standing_out, entry)
+            else:
+                heapq.heappushpop(self._standing_out, entry)
+                self.left_out += 1
 
     def find(self, request_id: str) -> Trace | None:
         """One of the newest of this process; of several by the same id the last."""
@@ -68,15 +81,15 @@ class TraceRecorder:
                 await asyncio.to_thread(self.write)
 
     def write(self) -> None:
-        """Write what waits, or the part of it that says most. What the database does not take is let go of."""
-        with self._writing:
-            waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            chosen = choose(waiting)
-            self.left_out += len(waiting) - len(chosen)
-            try:
-                self._rt.transact(WRITE.run, [self.row_of(trace) for trace in chosen])
-            except Exception as error:  # noqa: BLE001 a trace is no promise; the disk may be full
-                log.warning("what requests did was not written down", requests=len(chosen), error=str(error))
+        """Write what waits. What the database does not take is let go of."""
+        with self._lock:
+            special, self._standing_out = [trace for _rank, _id, trace in self._standing_out], []
+            newest = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        chosen = sorted(special + newest, key=lambda trace: trace.ended)
+        try:
+            self._rt.transact(WRITE.run, [self.row_of(trace) for trace in chosen])
+        except Exception as error:  # noqa: BLE001 a trace is no promise; the disk may be full
+            log.warning("what requests did was not written down", requests=len(chosen), error=str(error))
 
     def row_of(self, trace: Trace) -> dict[str, Any]:
         """A trace of this process as a row."""
@@ -84,23 +97,9 @@ class TraceRecorder:
         return {"process": self._rt.config.process_name, "started_at": self._rt.clock.now() - ago} | facts_of(trace)
 
 
-def choose(traces: Sequence[Trace]) -> list[Trace]:
-    """All of a small group; of a large one what failed, the slowest and the newest, in their order."""
-    if len(traces) <= GROUP_MOST:
-        return list(traces)
-    slowest = sorted(traces, key=lambda trace: trace.began - trace.ended)[:SLOW_OF_A_GROUP]
-    failed = [trace for trace in traces if trace.status >= 500][-GROUP_MOST // 2 :]
-    chosen = {id(trace) for trace in (*slowest, *failed)}
-    for trace in reversed(traces):
-        if len(chosen) >= GROUP_MOST:
-            break
-        chosen.add(id(trace))
-    return [trace for trace in traces if id(trace) in chosen]
-
-
 def facts_of(trace: Trace) -> dict[str, Any]:
     """What a trace itself says, as columns."""
-    spans = list(trace.spans)
+    spans = trace.spans
     queries = Counter(span.kind for span in spans)[tracing.DATABASE_QUERY]
     return {
         "request_id": trace.request_id,
