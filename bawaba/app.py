@@ -95,6 +95,7 @@ def create_app(rt: Runtime) -> Flask:
     app.extensions["bawaba"] = rt
     app.config["MAX_CONTENT_LENGTH"] = BODY_MOST
     app.config["OPENAPI_VERSION"] = "3.1.0"
+    app.config["AUTO_SERVERS"] = False  # the name that a stranger asks for is not ours to print
     app.jinja_loader = jinja2.ChoiceLoader(
         [
             jinja2.FileSystemLoader(HERE / "web" / "templates"),

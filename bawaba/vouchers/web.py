@@ -157,7 +157,7 @@ def _plans() -> Sequence[PlanNow]:
 def _form(plans: Sequence[PlanNow], form: Form, status: int = 200) -> Response:
     config = runtime().config
     filled_in = {name: form.value(name) for name in ("plan_id", "quantity", "code_style", "price_minor")}
-    facts = _odds(filled_in) if plans else {}
+    facts = _odds(filled_in)
     return pages.show(
         "vouchers/make.html",
         None,
@@ -196,7 +196,7 @@ def _odds(asked: Any) -> dict[str, Any]:
     try:
         return runtime().read(read)
     except Problem:
-        return {}
+        return {"odds": None}
 
 
 def _price_typed(asked: Any, site: Site, version: PlanVersion) -> int:
