@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit, idempotency, signing_in
-from bawaba.core import facts
+from bawaba.core import cache, facts
 from bawaba.core.clock import Clock, SystemClock, boot_id
 from bawaba.core.config import Config
 from bawaba.core.database import Database, from_micros, to_micros
@@ -20,16 +20,18 @@ from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
 from bawaba.diagnostics import recorder
 from bawaba.diagnostics.recorder import TraceRecorder
-from bawaba.monitoring import polling, samples
+from bawaba.monitoring import figures, history, polling, samples
 from bawaba.monitoring.listening import Listening
 from bawaba.monitoring.samples import Samples
 from bawaba.notifications import incidents
 from bawaba.notifications.notifier import Notifier
+from bawaba.plans import service as plans
 from bawaba.radius import naming, watching
 from bawaba.routers import cards, devices, promises, removing
 from bawaba.routers.part import Routers
 from bawaba.sessions import admission, guessing, leaving, offline
 from bawaba.sessions.leftovers import SessionKeeper
+from bawaba.sites import service as sites
 from bawaba.vouchers import codes
 from bawaba.vouchers.batch_maker import BatchMaker
 from bawaba.vouchers.card_store import CardStore
@@ -42,6 +44,7 @@ CLOCK_FACT = "clock"
 SEEN_FACT = "last_seen"
 KEY_FACT = "key"
 PROVISIONAL = "provisional"
+REGIONS = (sites.CACHED, plans.CACHED, figures.CACHED, history.CACHED)
 
 
 def build(config: Config, *, clock: Clock | None = None, rng: random.Random | None = None) -> Runtime:
@@ -54,9 +57,12 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
         clock=clock or _steady_clock(database),
         rng=rng,
         database=database,
-        keyring=_the_key(config.key_path, database),
+        keyring=(keyring := _the_key(config.key_path, database)),
+        cache=cache.in_redis(config.redis_url, keyring) if config.redis_url else cache.in_memory(config.data_dir),
     )
     database.info[audit.SEAL] = functools.partial(rt.keyring.digest, "audit")
+    rt.cache.watch(REGIONS)
+    database.on_commit = rt.cache.drop
     routers = Routers(rt)
     routers.kinds = {
         cards.KIND: cards.kind(rt.keyring, codes.grouped),

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
-from bawaba.core import tracing
+from bawaba.core import touched, tracing
 from bawaba.core.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -95,7 +95,8 @@ class DatabaseAway(Unavailable):
 
 
 class Database:
-    """Runs steps as transactions. `on_away` is told when the database stays away after all retries."""
+    """Runs steps as transactions. `on_away` is told when the database stays away after all retries; `on_commit` which
+    tables a transaction wrote, after its commit and before its caller goes on."""
 
     def __init__(self, url: str, *, rng: random.Random | None = None) -> None:
         self._rng = rng or random.SystemRandom()
@@ -103,14 +104,17 @@ class Database:
         self.info: dict[str, Any] = {}  # what every step finds in its `db.info`
         self.is_sqlite = url.startswith("sqlite")
         self.on_away: Callable[[Exception], None] = lambda error: None
+        self.on_commit: Callable[[set[str]], None] = lambda tables: None
         self._pool = concurrent.futures.ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="database")
         if self.is_sqlite:
             self.engine = _sqlite_engine(url)
-            self._writer: _Writer | None = _Writer(_sqlite_engine(url, single=True), self._inside, self.info)
+            writing = _sqlite_engine(url, single=True)
+            self._writer: _Writer | None = _Writer(writing, self._inside, self.info, self._committed)
         else:
             self.engine = create_engine(
                 url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_timeout=10, pool_recycle=1800
             )
+            touched.watch(self.engine)
             self._writer = None
             tracing.watch(self.engine)
 
@@ -147,12 +151,20 @@ class Database:
             self._inside.step = True
             try:
                 transaction = connection.begin()
+                wrote = touched.note_writes(connection)
                 result = _run_step(connection, self.info, step, args, kwargs)
                 number = connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()::text").scalar()
-                self._commit(transaction, number)
+                try:
+                    self._commit(transaction, number)
+                finally:  # also where nobody knows whether it was committed
+                    self._committed(wrote)
             finally:
                 self._inside.step = False
         return result
+
+    def _committed(self, tables: set[str]) -> None:
+        if tables:
+            self.on_commit(tables)
 
     def _connect(self) -> Connection:
         trace = tracing.current()
@@ -258,7 +270,11 @@ def _lost(error: BaseException) -> bool:
 def _run_step(
     connection: Connection, info: dict[str, Any], step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> T:
-    facts = info | {"raw": connection.connection.driver_connection, "sqlite": connection.dialect.name == "sqlite"}
+    facts = info | {
+        "raw": connection.connection.driver_connection,
+        "sqlite": connection.dialect.name == "sqlite",
+        touched.NOTES: touched.noted(connection),
+    }
     db = Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False, info=facts)
     try:
         result = step(db, *args, **kwargs)
@@ -297,14 +313,18 @@ def _sqlite_engine(url: str, *, single: bool = False) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if single else "BEGIN")
 
     tracing.watch(engine)
+    touched.watch(engine)
     return engine
 
 
 class _Writer:
     """The thread that writes to SQLite: takes what waits (at most 64 steps), commits it as one."""
 
-    def __init__(self, engine: Engine, inside: threading.local, info: dict[str, Any]) -> None:
+    def __init__(
+        self, engine: Engine, inside: threading.local, info: dict[str, Any], committed: Callable[[set[str]], None]
+    ) -> None:
         self._engine = engine
+        self._committed = committed
         self._inside = inside
         self._info = info
         self._queue: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
@@ -349,12 +369,14 @@ class _Writer:
         answers: list[tuple[_Order, Any, BaseException | None]] = []
         try:
             with self._engine.connect() as connection, connection.begin():
+                wrote = touched.note_writes(connection)
                 for order in orders:
                     answers.append((order, *self._savepoint(connection, order)))
         except Exception as error:  # noqa: BLE001 the whole transaction is lost: nobody's step happened
             self._after_a_loss(orders, error)
             return
         committed = tracing.clock()
+        self._committed(wrote)
         for order, result, failure in answers:
             order.note(committed)
             if failure is None:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from bawaba.core import tracing
 from bawaba.core.database import from_micros, to_micros
+from bawaba.core.touched import NOTES, written_by
 
 NAME = re.compile(r"(?<!:):([a-z_]+)")
 LOCK = re.compile(r"\{lock(?: ([\w, ]+))?\}")
@@ -33,6 +34,7 @@ class Statement:
         self._row: Any = namedtuple("Row", names) if names else None
         self._time_places = [names.index(name) for name in times]
         self._names = NAME.findall(sql)
+        self._writes = written_by(sql)
         self._sqlite = NAME.sub("?", LOCK.sub("", sql))
         self._postgresql = NAME.sub(r"%(\1)s", LOCK.sub(_for_update, sql))
 
@@ -45,6 +47,7 @@ class Statement:
         if not rows:
             return
         raw = db.info["raw"]
+        db.info[NOTES].update(self._writes)
         with tracing.timed(tracing.DATABASE_QUERY, self.text(db)):
             if db.info["sqlite"]:
                 raw.executemany(self._sqlite, [[_plain(row[name]) for name in self._names] for row in rows])
@@ -75,6 +78,7 @@ class Statement:
 
     def _send(self, db: Session, values: dict[str, Any]) -> Any:
         raw = db.info["raw"]
+        db.info[NOTES].update(self._writes)
         if db.info["sqlite"]:
             return raw.execute(self._sqlite, [_plain(values[name]) for name in self._names])
         return raw.execute(self._postgresql, values, prepare=True)
@@ -106,6 +110,7 @@ class BulkInsert:
     """Many rows into one table: COPY on PostgreSQL, one prepared INSERT on SQLite."""
 
     def __init__(self, table: str, columns: str) -> None:
+        self._table = table
         self._columns = columns.split()
         names = ", ".join(self._columns)
         self._copy = f"COPY {table} ({names}) FROM STDIN"
@@ -115,6 +120,7 @@ class BulkInsert:
     def run(self, db: Session, rows: Sequence[dict[str, Any]]) -> None:
         """Insert the rows. A duplicate raises the driver's IntegrityError and undoes them all."""
         raw = db.info["raw"]
+        db.info[NOTES].add(self._table)
         if db.info["sqlite"]:
             raw.executemany(self._insert, [[_plain(row[name]) for name in self._columns] for row in rows])
             return

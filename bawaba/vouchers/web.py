@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from bawaba.accounts.idempotency import KeyTaken, form_once
 from bawaba.core.errors import Invalid, Problem
 from bawaba.plans.models import Plan, PlanVersion
+from bawaba.plans.service import CACHED as CACHED_PLANS
 from bawaba.plans.service import PlanNow, get_plan, list_plans
 from bawaba.routers import cards as held
 from bawaba.sites.models import Site
@@ -151,7 +152,8 @@ def _cards(db: Session, page: PageRequest, status: str | None, q: str, batch_id:
 
 
 def _plans() -> Sequence[PlanNow]:
-    return runtime().read(list_plans, actor(), PageRequest(PLANS_MOST, None))[:PLANS_MOST]
+    rt, page = runtime(), PageRequest(PLANS_MOST, None)
+    return rt.recall(CACHED_PLANS, actor().sight, list_plans, actor(), page)[:PLANS_MOST]
 
 
 def _form(plans: Sequence[PlanNow], form: Form, status: int = 200) -> Response:

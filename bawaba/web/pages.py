@@ -64,6 +64,7 @@ MENU: Sequence[tuple[str, Sequence[Link]]] = (
             Link("/people", "people", "People", "users:read"),
             Link("/site", "settings", "Site settings", "sites:write"),
             Link("/diagnostics/requests", "time", "Requests", "diagnostics:read"),
+            Link("/cache", "speed", "Cache", "diagnostics:read"),
         ),
     ),
 )
