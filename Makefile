@@ -39,7 +39,7 @@ packages:
 	@scripts/debian-packages debian-packages-test.txt
 
 test: packages check
-	@$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
+	@$(BIN)/pytest
 
 check: $(VENV)/dev.stamp
 	@failed=; \

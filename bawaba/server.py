@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from http.cookies import SimpleCookie
@@ -14,6 +15,7 @@ import structlog
 from bawaba import migrations, wiring
 from bawaba.accounts import authentication, people
 from bawaba.app import create_app
+from bawaba.backups.scheduler import backups
 from bawaba.core import data_folder, program
 from bawaba.core import log as logging
 from bawaba.core.broadcast import ADMINS, OPERATORS
@@ -21,6 +23,7 @@ from bawaba.core.config import Config
 from bawaba.core.runtime import Runtime
 from bawaba.realtime.audience import Identity
 from bawaba.realtime.service import Realtime
+from bawaba.upkeep import restoring
 from bawaba.web.asgi import Front
 from bawaba.web.bridge import WsgiBridge
 from bawaba.web.guard import Caller
@@ -72,10 +75,20 @@ def run(config: Config, *, demo: bool = False) -> None:
 
 
 def serve(config: Config, sockets: Sequence[socket.socket], *, demo: bool = False) -> None:
-    """Migrate, make the first admin, and answer on `sockets` until told to stop."""
+    """Migrate, make the first admin, and answer on `sockets` until told to stop.
+
+    Where a backup was restored, begin again with it; who knocks meanwhile waits in the sockets' queues.
+    """
+    logging.configure(config.log_level)
+    while _serve_once(config, [each.dup() for each in sockets], demo):
+        log.warning("coming back with a restored backup")
+
+
+def _serve_once(config: Config, sockets: list[socket.socket], demo: bool) -> bool:
+    """Serve until the end; whether to begin again."""
     import uvicorn
 
-    logging.configure(config.log_level)
+    restoring.swap(config)  # what lay ready when the power went, or what this is the new beginning for
     migrations.migrate(config.sqlalchemy_url)
     rt = wiring.build(config)
     password = people.ensure_admin(rt)
@@ -85,11 +98,20 @@ def serve(config: Config, sockets: Sequence[socket.socket], *, demo: bool = Fals
         demonstration.fill(rt)
     front = build_front(rt)
     _greet(config, password)
+    server = uvicorn.Server(uvicorn.Config(front, **server_options()))
+    comes_back = threading.Event()
+
+    def come_back() -> None:
+        comes_back.set()
+        server.should_exit = True
+
+    backups(rt).come_back = come_back
     wiring.start_background(rt)
     try:
-        uvicorn.Server(uvicorn.Config(front, **server_options())).run(list(sockets))
+        server.run(sockets)
     finally:
         wiring.stop(rt)
+    return comes_back.is_set()
 
 
 def _cookie(scope: Scope, name: str) -> str | None:

@@ -1,8 +1,8 @@
 """Every table of the product, so that migrations and tests see them all."""
 
 import bawaba.accounts.models
+import bawaba.backups.models
 import bawaba.core.models
-import bawaba.diagnostics.models
 import bawaba.monitoring.models
 import bawaba.notifications.models
 import bawaba.plans.models

@@ -10,10 +10,13 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +190,43 @@ def redis_url(redis_server: str) -> str:
     with redis.Redis.from_url(redis_server) as client:
         client.flushall()
     return redis_server
+
+
+@contextmanager
+def running_s3() -> Iterator[S3Bucket]:
+    """An S3 server with one bucket for the block: JuiceFS's gateway, which is MinIO's front."""
+    with _folder("bawaba-s3-") as folder:
+        program = Path(sys.executable).with_name("juicefs")
+        meta, port = f"sqlite3://{folder}/meta.db", free_port()
+        bucket = S3Bucket("bawaba-backups", f"http://127.0.0.1:{port}", "an-access-key", "a-secret-key")
+        options = f"--no-update --storage file --bucket {folder}/objects/ --trash-days 0"
+        format_it = [str(program), "format", *options.split(), meta, bucket.name]
+        subprocess.run(format_it, check=True, capture_output=True)
+        serve = (
+            f"--no-usage-report --no-banner --keep-etag --backup-meta 0 --cache-dir {folder}/cache --log {folder}/log"
+        )
+        command = [str(program), "gateway", *serve.split(), meta, f"127.0.0.1:{port}"]
+        environ = {**os.environ, "MINIO_ROOT_USER": bucket.access_key, "MINIO_ROOT_PASSWORD": bucket.secret_key}
+        ready = f"{bucket.endpoint}/minio/health/live"
+        with server(command, lambda: urllib.request.urlopen(ready, timeout=2), Path(folder, "output"), env=environ):
+            yield bucket
+
+
+@dataclass(frozen=True)
+class S3Bucket:
+    """A bucket, and the keys to it."""
+
+    name: str
+    endpoint: str
+    access_key: str
+    secret_key: str
+
+
+@pytest.fixture(scope="session")
+def s3_bucket() -> Iterator[S3Bucket]:
+    """The run's bucket."""
+    with running_s3() as bucket:
+        yield bucket
 
 
 @pytest.fixture(scope="module")

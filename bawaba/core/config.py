@@ -6,12 +6,14 @@ import hashlib
 import socket
 import tomllib
 from collections.abc import Mapping
+from datetime import datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 PREFIX = "BAWABA_"
 PLACEHOLDERS = frozenset(
@@ -44,7 +46,18 @@ class Config(BaseModel):
     admin_password: str = Field(default="", repr=False)
     log_level: str = "info"
     web_threads: int = Field(default=12, ge=2, le=64)
-    trace_keep: int = Field(default=2000, ge=0, le=100_000)
+    backup_at: str = "03:30"
+    backup_time_zone: str = ""
+    backup_dir: Path | None = None
+    backup_keep_daily: int = Field(default=7, ge=1, le=1000)
+    backup_keep_weekly: int = Field(default=4, ge=0, le=1000)
+    backup_keep_monthly: int = Field(default=6, ge=0, le=1000)
+    backup_s3_endpoint: str = ""
+    backup_s3_bucket: str = ""
+    backup_s3_prefix: str = ""
+    backup_s3_region: str = "us-east-1"
+    backup_s3_access_key: str = ""
+    backup_s3_secret_key: str = Field(default="", repr=False)
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -75,6 +88,46 @@ class Config(BaseModel):
         if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment):
             raise ValueError("must be the whole address that guests reach, like http://login.wifi")
         return value.rstrip("/")
+
+    @field_validator("backup_at")
+    @classmethod
+    def _time_of_day(cls, value: str) -> str:
+        if value.lower() == "off":
+            return ""
+        try:
+            if value:
+                datetime.strptime(value, "%H:%M")  # noqa: DTZ007 a time of day has no zone
+        except ValueError as error:
+            raise ValueError("must be a time of day like 03:30, or off") from error
+        return value
+
+    @field_validator("backup_time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value and value not in available_timezones():
+            raise ValueError("must be a time zone like Asia/Aden")
+        return value
+
+    @field_validator("backup_s3_endpoint")
+    @classmethod
+    def _endpoint(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.query):
+            raise ValueError("must be the store's whole address, like https://s3.example.com")
+        return value.rstrip("/")
+
+    @field_validator("backup_s3_prefix")
+    @classmethod
+    def _plain_prefix(cls, value: str) -> str:
+        return value.strip("/")
+
+    @model_validator(mode="after")
+    def _whole_store(self) -> Config:
+        if self.backup_s3_bucket and not (self.backup_s3_access_key and self.backup_s3_secret_key):
+            raise ValueError(
+                "BAWABA_BACKUP_S3_BUCKET needs BAWABA_BACKUP_S3_ACCESS_KEY and BAWABA_BACKUP_S3_SECRET_KEY"
+            )
+        return self
 
     @field_validator("database_url")
     @classmethod
@@ -132,6 +185,11 @@ class Config(BaseModel):
     def key_path(self) -> Path:
         """Where the key file lies: never in the database."""
         return self.key_file or self.data_dir / "bawaba.key"
+
+    @property
+    def backup_path(self) -> Path:
+        """Where this machine keeps its own copies of backups."""
+        return self.backup_dir or self.data_dir / "backups"
 
     @property
     def process_name(self) -> str:

@@ -7,6 +7,8 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.models import InstallFact
 
+KEY = "key"  # the fingerprint of the key file that the secrets here were made with
+
 
 def recall(db: Session, name: str) -> str | None:
     """A fact, or None."""

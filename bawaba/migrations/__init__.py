@@ -24,6 +24,11 @@ def is_current(url: str) -> bool:
         engine.dispose()
 
 
+def is_known(step: str) -> bool:
+    """Whether this program has a step of that name; not where a newer one has been at work."""
+    return any((Path(__file__).parent / "versions").glob(f"{step}_*.py"))
+
+
 def is_empty(url: str) -> bool:
     """Whether no step was ever taken there. Raises `OperationalError` where nothing answers."""
     engine = create_engine(url)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bawaba.notifications.courier import Message
 from bawaba.notifications.models import Notification
+from bawaba.web import messages
 from bawaba.web.language import span, translate, translate_count
 
 Facts = dict[str, Any]
@@ -79,6 +80,17 @@ def _card_twice(facts: Facts, phase: str, to: str) -> Message:
     return Message(title, translate("The second session was cut.", to))
 
 
+def _backup(facts: Facts, phase: str, to: str) -> Message:
+    if phase == OVER:
+        return Message(translate("Backups are well again", to), "")
+    why = translate(messages.SENTENCES[facts["error"]], to)
+    if facts.get("since_s") is not None:
+        last = translate("The last good backup is %(span)s old.", to, span=span(facts["since_s"], to))
+    else:
+        last = translate("There is no good backup at all.", to)
+    return Message(translate("There is no new backup", to), f"{why} {last}")
+
+
 def _test(facts: Facts, phase: str, to: str) -> Message:
     return Message(translate("Bawaba: a test", to), translate("This way works.", to))
 
@@ -97,4 +109,5 @@ SENTENCES: dict[str, Callable[[Facts, str, str], Message]] = {
     "database": _database,
     "batch_failed": _batch,
     "card_twice": _card_twice,
+    "backup": _backup,
 }

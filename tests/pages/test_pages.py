@@ -25,16 +25,7 @@ from tests.staff import PASSWORD
 
 EVERYBODYS = ("/dashboard", "/sales", "/batches", "/cards", "/sessions", "/routers", "/jobs", "/plans", "/account")
 OPERATORS = ("/cards/new",)
-ADMINS = (
-    "/devices",
-    "/people",
-    "/people/new",
-    "/site",
-    "/site/new",
-    "/plans/new",
-    "/routers/new",
-    "/diagnostics/requests",
-)
+ADMINS = ("/devices", "/people", "/people/new", "/site", "/site/new", "/plans/new", "/routers/new")
 
 
 @pytest.mark.parametrize("path", [*EVERYBODYS, *OPERATORS, *ADMINS])

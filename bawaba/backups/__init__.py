@@ -1,0 +1,1 @@
+"""Copies of everything that can be put back: made, encrypted, stored elsewhere, proved, and pruned."""
