@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --no-strip-extras --python-ver
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml --group build
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run install uninstall packages test check fix bench soak lock clean
+.PHONY: help setup run install uninstall packages test check fix bench soak lock audit clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make bench   measure against the budgets (make bench only=NAME: one of benchmarks/)"
 	@echo "make soak    the tests that take long"
 	@echo "make lock    write down what pyproject.toml names (make lock upgrade=1: the newest of everything)"
+	@echo "make audit   ask for known faults in the packages of the lock (needs the internet)"
 	@echo "make clean   throw away all that can be made again (never .data)"
 
 setup: $(VENV)/dev.stamp
@@ -63,6 +64,9 @@ soak: packages $(VENV)/dev.stamp
 lock: $(VENV)/dev.stamp
 	$(LOCK) $(if $(upgrade),--upgrade) --output-file requirements.lock
 	$(LOCK) $(if $(upgrade),--upgrade) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+audit: $(VENV)/dev.stamp
+	@$(BIN)/uv tool run pip-audit --disable-pip --require-hashes --requirement requirements.lock
 
 clean:
 	rm -rf $(VENV) .cache dist
