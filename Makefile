@@ -40,7 +40,7 @@ packages:
 	@scripts/debian-packages debian-packages-test.txt
 
 test: packages check
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n logical --maxprocesses 4 --dist loadfile
 
 check: $(VENV)/dev.stamp
 	@failed=; \

@@ -14,6 +14,8 @@ from bawaba.accounts import people_web as people_pages
 from bawaba.accounts import web as accounts_web
 from bawaba.accounts.authentication import authenticate
 from bawaba.core.runtime import Runtime
+from bawaba.diagnostics import api as diagnostics_api
+from bawaba.diagnostics import web as diagnostics_pages
 from bawaba.monitoring import api as health_api
 from bawaba.monitoring import web as monitoring_pages
 from bawaba.notifications import api as notifications_api
@@ -40,7 +42,7 @@ from bawaba.vouchers import adoption_web as adoption_pages
 from bawaba.vouchers import api as vouchers_api
 from bawaba.vouchers import batch_page
 from bawaba.vouchers import web as vouchers_pages
-from bawaba.web import answers, api_docs, guard, pages
+from bawaba.web import answers, api_docs, guard, pages, tracing
 from bawaba.web.row_id import RowId
 
 HERE = Path(__file__).parent
@@ -58,6 +60,8 @@ BLUEPRINTS = [
     sales_api.bp,
     sessions_api.bp,
     monitoring_pages.bp,
+    diagnostics_api.bp,
+    diagnostics_pages.bp,
     notifications_api.bp,
     notifications_pages.bp,
     people_pages.bp,
@@ -91,6 +95,7 @@ def create_app(rt: Runtime) -> Flask:
     app.extensions["bawaba"] = rt
     app.config["MAX_CONTENT_LENGTH"] = BODY_MOST
     app.config["OPENAPI_VERSION"] = "3.1.0"
+    app.config["AUTO_SERVERS"] = False  # the name that a stranger asks for is not ours to print
     app.jinja_loader = jinja2.ChoiceLoader(
         [
             jinja2.FileSystemLoader(HERE / "web" / "templates"),
@@ -100,6 +105,7 @@ def create_app(rt: Runtime) -> Flask:
         ]
     )
     answers.install(app)
+    tracing.install(app, rt)
     captive.install(app, rt)
     guard.install(app, authenticate)
     pages.install(app)

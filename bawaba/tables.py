@@ -3,6 +3,7 @@
 import bawaba.accounts.models
 import bawaba.backups.models
 import bawaba.core.models
+import bawaba.diagnostics.models
 import bawaba.monitoring.models
 import bawaba.notifications.models
 import bawaba.plans.models

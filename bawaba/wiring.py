@@ -13,22 +13,26 @@ from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit, idempotency, signing_in
 from bawaba.backups.scheduler import Backups
-from bawaba.core import facts
+from bawaba.core import cache, facts
 from bawaba.core.clock import Clock, SystemClock, boot_id
 from bawaba.core.config import Config
 from bawaba.core.database import Database, from_micros, to_micros
 from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
-from bawaba.monitoring import polling, samples
+from bawaba.diagnostics import recorder
+from bawaba.diagnostics.recorder import TraceRecorder
+from bawaba.monitoring import figures, history, polling, samples
 from bawaba.monitoring.listening import Listening
 from bawaba.monitoring.samples import Samples
 from bawaba.notifications import incidents
 from bawaba.notifications.notifier import Notifier
+from bawaba.plans import service as plans
 from bawaba.radius import naming, watching
 from bawaba.routers import cards, devices, promises, removing
 from bawaba.routers.part import Routers
 from bawaba.sessions import admission, guessing, leaving, offline
 from bawaba.sessions.leftovers import SessionKeeper
+from bawaba.sites import service as sites
 from bawaba.vouchers import codes
 from bawaba.vouchers.batch_maker import BatchMaker
 from bawaba.vouchers.card_store import CardStore
@@ -40,6 +44,7 @@ JUMP_WORTH_SAYING_S = 2.0
 CLOCK_FACT = "clock"
 SEEN_FACT = "last_seen"
 PROVISIONAL = "provisional"
+REGIONS = (sites.CACHED, plans.CACHED, figures.CACHED, history.CACHED)
 
 
 def build(config: Config, *, clock: Clock | None = None, rng: random.Random | None = None) -> Runtime:
@@ -52,9 +57,12 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
         clock=clock or _steady_clock(database),
         rng=rng,
         database=database,
-        keyring=_the_key(config.key_path, database),
+        keyring=(keyring := _the_key(config.key_path, database)),
+        cache=cache.in_redis(config.redis_url, keyring) if config.redis_url else cache.in_memory(config.data_dir),
     )
     database.info[audit.SEAL] = functools.partial(rt.keyring.digest, "audit")
+    rt.cache.watch(REGIONS)
+    database.on_commit = rt.cache.drop
     routers = Routers(rt)
     routers.kinds = {
         cards.KIND: cards.kind(rt.keyring, codes.grouped),
@@ -69,6 +77,7 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     routers.on_poll = watching.instead_of(polling.poll)
     rt.parts["routers"] = routers
     rt.parts["samples"] = Samples(rt)
+    rt.parts["traces"] = TraceRecorder(rt)
     rt.parts["card_store"] = CardStore(config.data_dir, rt.keyring)
     rt.parts["batch_maker"] = BatchMaker(rt)
     rt.parts["housekeeping"] = Housekeeping(rt)
@@ -83,6 +92,7 @@ def start_background(rt: Runtime) -> None:
         rt.parts[name].start()
     loop = rt.parts["routers"].loop
     loop.keep(rt.parts["samples"].keep_writing(), "looks at routers")
+    loop.keep(rt.parts["traces"].keep_writing(), "what requests did")
     loop.keep(Listening(rt).keep_listening(), "listening to routers")
 
 
@@ -117,6 +127,7 @@ class Housekeeping:
             try:
                 self._watch_clock()
                 self._rt.transact(keep_house, self._rt.clock.now())
+                self._rt.transact(recorder.prune, self._rt.clock.now(), self._rt.config.trace_keep)
             except Exception as error:  # noqa: BLE001 the disk may be full; the next round comes
                 log.warning("housekeeping was put off", error=str(error))
             self._stopping.wait(HOUSEKEEPING_S)

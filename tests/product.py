@@ -9,7 +9,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,8 +52,10 @@ class Product:
 
 
 @contextmanager
-def product(database: str = "sqlite", processes: int = 1) -> Iterator[Product]:
-    """`database` is sqlite or postgresql."""
+def product(
+    database: str = "sqlite", processes: int = 1, settings: Mapping[str, str] | None = None
+) -> Iterator[Product]:
+    """`database` is sqlite or postgresql; `settings` are more of the servers'."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bawaba-bench-")))
         url = ""
@@ -74,20 +76,23 @@ def product(database: str = "sqlite", processes: int = 1) -> Iterator[Product]:
         cast = Cast(rt)
         ports = [free_port() for _ in range(processes)]
         started = [
-            stack.enter_context(serving(folder, url, port, beside=number > 0)) for number, port in enumerate(ports)
+            stack.enter_context(serving(folder, url, port, beside=number > 0, settings=settings))
+            for number, port in enumerate(ports)
         ]
         yield Product(ports, rt, cast, started)
 
 
 @contextmanager
-def serving(folder: Path, url: str, port: int, *, beside: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+def serving(
+    folder: Path, url: str, port: int, *, beside: bool = False, settings: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """One `bawaba serve` until the block ends; it answers when the block begins.
 
     `beside` another one of the same data, which the command itself refuses on SQLite.
     """
     environ = {name: value for name, value in os.environ.items() if not name.startswith("BAWABA_")}
     environ |= {"BAWABA_DATA_DIR": str(folder), "BAWABA_PORT": str(port), "BAWABA_LOG_LEVEL": "error"}
-    environ |= {"BAWABA_PUBLIC_URL": "http://login.wifi"}
+    environ |= {"BAWABA_PUBLIC_URL": "http://login.wifi"} | dict(settings or {})
     if url:
         environ["BAWABA_DATABASE_URL"] = url
     words = ["-c", BESIDE] if beside else ["-m", "bawaba", "serve"]

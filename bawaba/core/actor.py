@@ -16,6 +16,11 @@ class Actor:
     site_ids: frozenset[int] | None
     language: str = "ar"
 
+    @property
+    def sight(self) -> tuple[int, ...] | None:
+        """Which sites they see, in order: the same for all who see the same. None: every site."""
+        return None if self.site_ids is None else tuple(sorted(self.site_ids))
+
     def may(self, permission: str) -> bool:
         """Whether this permission was given."""
         return permission in self.permissions

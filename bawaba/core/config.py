@@ -46,6 +46,7 @@ class Config(BaseModel):
     admin_password: str = Field(default="", repr=False)
     log_level: str = "info"
     web_threads: int = Field(default=12, ge=2, le=64)
+    trace_keep: int = Field(default=2000, ge=0, le=100_000)
     backup_at: str = "03:30"
     backup_time_zone: str = ""
     backup_dir: Path | None = None

@@ -14,6 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeDecorator
 
+from bawaba.core import touched, tracing
 from bawaba.core.errors import Unavailable
 
 log = structlog.get_logger(__name__)
@@ -93,7 +95,8 @@ class DatabaseAway(Unavailable):
 
 
 class Database:
-    """Runs steps as transactions. `on_away` is told when the database stays away after all retries."""
+    """Runs steps as transactions. `on_away` is told when the database stays away after all retries; `on_commit` which
+    tables a transaction wrote, after its commit and before its caller goes on."""
 
     def __init__(self, url: str, *, rng: random.Random | None = None) -> None:
         self._rng = rng or random.SystemRandom()
@@ -101,15 +104,19 @@ class Database:
         self.info: dict[str, Any] = {}  # what every step finds in its `db.info`
         self.is_sqlite = url.startswith("sqlite")
         self.on_away: Callable[[Exception], None] = lambda error: None
+        self.on_commit: Callable[[set[str]], None] = lambda tables: None
         self._pool = concurrent.futures.ThreadPoolExecutor(POOL_SIZE, thread_name_prefix="database")
         if self.is_sqlite:
             self.engine = _sqlite_engine(url)
-            self._writer: _Writer | None = _Writer(_sqlite_engine(url, single=True), self._inside, self.info)
+            writing = _sqlite_engine(url, single=True)
+            self._writer: _Writer | None = _Writer(writing, self._inside, self.info, self._committed)
         else:
             self.engine = create_engine(
                 url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_timeout=10, pool_recycle=1800
             )
+            touched.watch(self.engine)
             self._writer = None
+            tracing.watch(self.engine)
 
     def transact(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run `step(db, …)` and commit; roll back when it raises; repeat it from the top after a deadlock or a lost
@@ -124,11 +131,11 @@ class Database:
 
     def transact_async(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
         """`transact` without blocking the event loop."""
-        return asyncio.wrap_future(self._pool.submit(self.transact, step, *args, **kwargs))
+        return asyncio.wrap_future(self._pool.submit(copy_context().run, self.transact, step, *args, **kwargs))
 
     def read_async(self, step: Callable[..., T], *args: Any, **kwargs: Any) -> Awaitable[T]:
         """`read` without blocking the event loop."""
-        return asyncio.wrap_future(self._pool.submit(self.read, step, *args, **kwargs))
+        return asyncio.wrap_future(self._pool.submit(copy_context().run, self.read, step, *args, **kwargs))
 
     def close(self) -> None:
         """Finish what is under way and let go."""
@@ -140,21 +147,40 @@ class Database:
     def _write_once(self, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
         if self._writer is not None:
             return self._writer.run(step, args, kwargs)
-        with self.engine.connect() as connection:
+        with self._connect() as connection:
             self._inside.step = True
             try:
                 transaction = connection.begin()
+                wrote = touched.note_writes(connection)
                 result = _run_step(connection, self.info, step, args, kwargs)
                 number = connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()::text").scalar()
-                self._commit(transaction, number)
+                try:
+                    self._commit(transaction, number)
+                finally:  # also where nobody knows whether it was committed
+                    self._committed(wrote)
             finally:
                 self._inside.step = False
         return result
 
+    def _committed(self, tables: set[str]) -> None:
+        if tables:
+            self.on_commit(tables)
+
+    def _connect(self) -> Connection:
+        trace = tracing.current()
+        if trace is None:
+            return self.engine.connect()
+        began = tracing.clock()
+        connection = self.engine.connect()
+        if (now := tracing.clock()) - began > tracing.WORTH_NOTING_S:
+            trace.add(tracing.CONNECTION_WAIT, "", began, now)
+        return connection
+
     def _commit(self, transaction: Any, number: str | None) -> None:
         """Commit; when the connection dies in that very moment, ask the server whether it happened."""
         try:
-            transaction.commit()
+            with tracing.timed(tracing.DATABASE_COMMIT):
+                transaction.commit()
         except DBAPIError as error:
             if number is None or not _lost(error):
                 raise
@@ -177,7 +203,7 @@ class Database:
             return connection.execute(asked, {"number": number}).scalar()
 
     def _read_once(self, step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:
-        with self.engine.connect() as connection:
+        with self._connect() as connection:
             self._inside.step = True
             try:
                 if not self.is_sqlite:
@@ -200,7 +226,8 @@ class Database:
                 log.warning(
                     "the database did not take a transaction; trying again", error=type(error).__name__, left=left
                 )
-                time.sleep(self._rng.uniform(*RETRY_WAIT_S))
+                with tracing.timed(tracing.DATABASE_RETRY, type(error).__name__):
+                    time.sleep(self._rng.uniform(*RETRY_WAIT_S))
         raise AssertionError("unreachable")
 
     def _refuse_nesting(self) -> None:
@@ -243,7 +270,11 @@ def _lost(error: BaseException) -> bool:
 def _run_step(
     connection: Connection, info: dict[str, Any], step: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> T:
-    facts = info | {"raw": connection.connection.driver_connection, "sqlite": connection.dialect.name == "sqlite"}
+    facts = info | {
+        "raw": connection.connection.driver_connection,
+        "sqlite": connection.dialect.name == "sqlite",
+        touched.NOTES: touched.noted(connection),
+    }
     db = Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False, info=facts)
     try:
         result = step(db, *args, **kwargs)
@@ -281,14 +312,19 @@ def _sqlite_engine(url: str, *, single: bool = False) -> Engine:
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if single else "BEGIN")
 
+    tracing.watch(engine)
+    touched.watch(engine)
     return engine
 
 
 class _Writer:
     """The thread that writes to SQLite: takes what waits (at most 64 steps), commits it as one."""
 
-    def __init__(self, engine: Engine, inside: threading.local, info: dict[str, Any]) -> None:
+    def __init__(
+        self, engine: Engine, inside: threading.local, info: dict[str, Any], committed: Callable[[set[str]], None]
+    ) -> None:
         self._engine = engine
+        self._committed = committed
         self._inside = inside
         self._info = info
         self._queue: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
@@ -333,12 +369,16 @@ class _Writer:
         answers: list[tuple[_Order, Any, BaseException | None]] = []
         try:
             with self._engine.connect() as connection, connection.begin():
+                wrote = touched.note_writes(connection)
                 for order in orders:
                     answers.append((order, *self._savepoint(connection, order)))
         except Exception as error:  # noqa: BLE001 the whole transaction is lost: nobody's step happened
             self._after_a_loss(orders, error)
             return
+        committed = tracing.clock()
+        self._committed(wrote)
         for order, result, failure in answers:
+            order.note(committed)
             if failure is None:
                 order.future.set_result(result)
             else:
@@ -358,14 +398,16 @@ class _Writer:
         raw = connection.connection.driver_connection
         assert raw is not None
         raw.execute("SAVEPOINT step")
+        order.began = tracing.clock()
         try:
-            result = _run_step(connection, self._info, order.step, order.args, order.kwargs)
+            result = order.context.run(_run_step, connection, self._info, order.step, order.args, order.kwargs)
         except Exception as error:
             if not raw.in_transaction:  # SQLite gave the whole transaction up (disk full): the group is lost
                 raise
             raw.execute("ROLLBACK TO step")
             raw.execute("RELEASE step")
             return None, error
+        order.ended = tracing.clock()
         raw.execute("RELEASE step")
         return result, None
 
@@ -373,10 +415,22 @@ class _Writer:
 class _Order:
     """A step that waits for its turn."""
 
-    __slots__ = ("args", "future", "kwargs", "step")
+    __slots__ = ("args", "began", "context", "ended", "future", "kwargs", "ordered", "step", "trace")
 
     def __init__(self, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.step = step
         self.args = args
         self.kwargs = kwargs
         self.future: concurrent.futures.Future[Any] = concurrent.futures.Future()
+        self.context = copy_context()
+        self.trace = tracing.current()
+        self.ordered = tracing.clock()
+        self.began = self.ended = 0.0
+
+    def note(self, committed: float) -> None:
+        """How long it waited for the writer, and for the commit that it shared."""
+        if self.trace is None:
+            return
+        self.trace.add(tracing.WRITER_WAIT, "", self.ordered, self.began)
+        if self.ended:
+            self.trace.add(tracing.DATABASE_COMMIT, "", self.ended, committed)

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy.orm import Session
 
+from bawaba.core.cache import Cache, Region, nothing_kept
 from bawaba.core.clock import Clock
 from bawaba.core.config import Config
 from bawaba.core.database import Database
@@ -29,6 +30,7 @@ class Runtime:
     rng: random.Random
     database: Database
     keyring: Keyring
+    cache: Cache = field(default_factory=nothing_kept)
     events: EventBus = field(default_factory=EventBus)
     parts: dict[str, Any] = field(default_factory=dict)
 
@@ -39,6 +41,13 @@ class Runtime:
     def read(self, step: Step[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a step that only reads, beside the writers."""
         return self.database.read(step, *args, **kwargs)
+
+    def recall(self, region: Region, key: object, step: Step[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`read`, unless the same was read before and nothing that it was made from has been written since.
+
+        `key` names the answer within its region, by its `repr`. Nobody may change what comes back.
+        """
+        return self.cache.get(region, key, lambda: self.database.read(step, *args, **kwargs))
 
     def transact_async(self, step: Step[P, T], *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         """`transact` for the event loops: never blocks them."""

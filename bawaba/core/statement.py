@@ -14,7 +14,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from bawaba.core import tracing
 from bawaba.core.database import from_micros, to_micros
+from bawaba.core.touched import NOTES, written_by
 
 NAME = re.compile(r"(?<!:):([a-z_]+)")
 LOCK = re.compile(r"\{lock(?: ([\w, ]+))?\}")
@@ -32,6 +34,7 @@ class Statement:
         self._row: Any = namedtuple("Row", names) if names else None
         self._time_places = [names.index(name) for name in times]
         self._names = NAME.findall(sql)
+        self._writes = written_by(sql)
         self._sqlite = NAME.sub("?", LOCK.sub("", sql))
         self._postgresql = NAME.sub(r"%(\1)s", LOCK.sub(_for_update, sql))
 
@@ -44,10 +47,12 @@ class Statement:
         if not rows:
             return
         raw = db.info["raw"]
-        if db.info["sqlite"]:
-            raw.executemany(self._sqlite, [[_plain(row[name]) for name in self._names] for row in rows])
-        else:
-            raw.cursor().executemany(self._postgresql, rows)
+        db.info[NOTES].update(self._writes)
+        with tracing.timed(tracing.DATABASE_QUERY, self.text(db)):
+            if db.info["sqlite"]:
+                raw.executemany(self._sqlite, [[_plain(row[name]) for name in self._names] for row in rows])
+            else:
+                raw.cursor().executemany(self._postgresql, rows)
 
     def first(self, db: Session, **values: Any) -> Any:
         """The first row, named by `columns`, or None."""
@@ -59,7 +64,21 @@ class Statement:
         return [self._shape(row) for row in self._execute(db, values).fetchall()]
 
     def _execute(self, db: Session, values: dict[str, Any]) -> Any:
+        trace = tracing.current()
+        if trace is None:
+            return self._send(db, values)
+        began = tracing.clock()
+        cursor = self._send(db, values)
+        trace.add(tracing.DATABASE_QUERY, self.text(db), began, tracing.clock())
+        return cursor
+
+    def text(self, db: Session) -> str:
+        """The statement as this database is sent it."""
+        return self._sqlite if db.info["sqlite"] else self._postgresql
+
+    def _send(self, db: Session, values: dict[str, Any]) -> Any:
         raw = db.info["raw"]
+        db.info[NOTES].update(self._writes)
         if db.info["sqlite"]:
             return raw.execute(self._sqlite, [_plain(values[name]) for name in self._names])
         return raw.execute(self._postgresql, values, prepare=True)
@@ -77,16 +96,21 @@ def together(db: Session, *asked: tuple[Statement, dict[str, Any]]) -> list[Any]
     sees what was committed until then."""
     if db.info["sqlite"]:
         return [statement.first(db, **values) for statement, values in asked]
-    with db.info["raw"].pipeline():
-        cursors = [statement._execute(db, values) for statement, values in asked]
+    with tracing.timed(tracing.DATABASE_QUERY, _words_of(db, asked)), db.info["raw"].pipeline():
+        cursors = [statement._send(db, values) for statement, values in asked]
     rows = [cursor.fetchone() for cursor in cursors]
     return [row and statement._shape(row) for (statement, _), row in zip(asked, rows, strict=True)]
+
+
+def _words_of(db: Session, asked: Sequence[tuple[Statement, dict[str, Any]]]) -> str:
+    return "; ".join(statement.text(db) for statement, _ in asked) if tracing.current() is not None else ""
 
 
 class BulkInsert:
     """Many rows into one table: COPY on PostgreSQL, one prepared INSERT on SQLite."""
 
     def __init__(self, table: str, columns: str) -> None:
+        self._table = table
         self._columns = columns.split()
         names = ", ".join(self._columns)
         self._copy = f"COPY {table} ({names}) FROM STDIN"
@@ -96,6 +120,7 @@ class BulkInsert:
     def run(self, db: Session, rows: Sequence[dict[str, Any]]) -> None:
         """Insert the rows. A duplicate raises the driver's IntegrityError and undoes them all."""
         raw = db.info["raw"]
+        db.info[NOTES].add(self._table)
         if db.info["sqlite"]:
             raw.executemany(self._insert, [[_plain(row[name]) for name in self._columns] for row in rows])
             return

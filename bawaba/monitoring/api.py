@@ -9,7 +9,7 @@ from flask import request
 from sqlalchemy import text
 
 from bawaba.core.clock import SystemClock
-from bawaba.monitoring.history import history
+from bawaba.monitoring.history import seen_of
 from bawaba.monitoring.samples import Point
 from bawaba.web.guard import actor, open_to_everyone, requires, runtime
 
@@ -38,13 +38,31 @@ def readyz() -> dict[str, Any]:
 def router_samples(router_id: int) -> dict[str, Any]:
     """What was seen of a router: `span` is day, week, month or year. A point is null where nobody looked."""
     rt = runtime()
-    found = rt.read(history, actor(), router_id, request.args.get("span", "day"), rt.clock.now())
+    found = seen_of(rt, actor(), router_id, request.args.get("span", "day"))
     return {
         "router_id": router_id,
         "since": found.since,
         "step_seconds": found.span.width_s * found.span.together,
         "points": [_point_out(point) if point else None for point in found.points],
     }
+
+
+@bp.get("/api/cache")
+@requires("diagnostics:read")
+def cache_rates() -> dict[str, Any]:
+    """How much of what was asked came from the cache of this process, by region, since it was started."""
+    cache = runtime().cache
+    regions = [
+        {
+            "region": name,
+            "hits": count.hits,
+            "misses": count.misses,
+            "hit_rate": round(count.rate, 4) if count.rate is not None else None,
+            "making_seconds": round(count.making_s, 3),
+        }
+        for name, count in cache.counts().items()
+    ]
+    return {"where": cache.where, "is_away": cache.is_away, "regions": regions}
 
 
 def _point_out(point: Point) -> dict[str, Any]:

@@ -9,11 +9,15 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from bawaba.core.actor import Actor
+from bawaba.core.cache import Region
 from bawaba.core.errors import field_fault
+from bawaba.core.runtime import Runtime
 from bawaba.monitoring import samples
 from bawaba.monitoring.samples import DAY, HOUR, MINUTE, Point
 from bawaba.routers import queries
 from bawaba.routers.models import Router
+
+CACHED = Region("samples", ("router", "router_sample"), ttl_s=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,13 @@ class History:
     span: Span
     since: datetime
     points: Sequence[Point | None]
+
+
+def seen_of(rt: Runtime, actor: Actor, router_id: int, name: str) -> History:
+    """`history`, read once for as long as nothing new is written down of any router."""
+    now = rt.clock.now()
+    key = (actor.sight, router_id, name, samples.stretch(now, MINUTE))
+    return rt.recall(CACHED, key, history, actor, router_id, name, now)
 
 
 def history(db: Session, actor: Actor, router_id: int, name: str, now: datetime) -> History:

@@ -8,20 +8,27 @@ from flask import Response, request
 
 from bawaba.monitoring import figures
 from bawaba.monitoring.charts import HEIGHT, WIDTH, chart
-from bawaba.monitoring.history import history
+from bawaba.monitoring.history import seen_of
 from bawaba.vouchers.queries import STOCK_MOST
 from bawaba.web import language, pages
 from bawaba.web.guard import actor, requires, runtime
 
 bp = APIBlueprint("monitoring_pages", __name__, enable_openapi=False)
 FEW_CARDS = 20
+REGION_NAMES = {
+    "dashboard": "Dashboard",
+    "plans": "Plans",
+    "reports": "Reports",
+    "samples": "Routers' past",
+    "sites": "Site settings",
+}
 
 
 @bp.get("/dashboard")
 @requires("sessions:read")
 def dashboard() -> Response:
     """Online now, sold today, cards left, routers, and what needs a person."""
-    board = runtime().read(figures.dashboard, actor(), runtime().clock.now())
+    board = figures.board(runtime(), actor())
     locale = language.locale(language.current())
     return pages.show(
         "monitoring/dashboard.html",
@@ -34,12 +41,20 @@ def dashboard() -> Response:
     )
 
 
+@bp.get("/cache")
+@requires("diagnostics:read")
+def cache_rates() -> Response:
+    """What the cache of this process did since it was started."""
+    cache = runtime().cache
+    return pages.show("monitoring/cache.html", cache=cache, counts=cache.counts(), region_names=REGION_NAMES)
+
+
 @bp.get("/routers/<int:router_id>/history")
 @requires("routers:read")
 def router_history(router_id: int) -> Response:
     """A router's past as charts."""
     rt = runtime()
-    found = rt.read(history, actor(), router_id, request.args.get("span", "day"), rt.clock.now())
+    found = seen_of(rt, actor(), router_id, request.args.get("span", "day"))
     points = found.points
     return pages.show(
         "monitoring/history.html",

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from bawaba.accounts import audit
 from bawaba.accounts.idempotency import Once
 from bawaba.core.actor import Actor
+from bawaba.core.cache import Region
 from bawaba.core.errors import Invalid
 from bawaba.core.runtime import Runtime
 from bawaba.plans import rules
@@ -21,6 +22,7 @@ from bawaba.sites.models import Site
 from bawaba.sites.service import resolve_site, sees
 from bawaba.web.paging import PageRequest
 
+CACHED = Region("plans", ("plan", "plan_version"), ttl_s=300)
 PlanNow = tuple[Plan, PlanVersion]  # a plan with its newest version
 
 

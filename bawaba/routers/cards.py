@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,7 +19,7 @@ from bawaba.routers.events import CardsBrought
 from bawaba.routers.links import driver_class
 from bawaba.routers.models import THERE, Router, RouterGrant, RouterJob
 from bawaba.routers.promises import Ask, Kind, Promised, Rest, promise
-from bawaba.routers.reconcile import Drift, Finding, Look
+from bawaba.routers.reconcile import GROUP, Before, Drift, Finding, Look
 from bawaba.routers.rules import differs
 
 KIND = "cards"
@@ -338,30 +339,44 @@ def sync_states(db: Session, voucher_ids: Sequence[int]) -> dict[int, str]:
 class CardKeeper:
     """Compares the cards on a router with those that should lie there."""
 
-    def prepare(self, db: Session, router: Router, before: Mapping[str, Any], now: datetime) -> None:
+    def prepare(self, db: Session, router: Router, before: Before, after: Any, now: datetime) -> None:
         """What should be there is known already."""
 
-    def compare(self, db: Session, look: Look) -> Finding:
-        """Missing, different and left over; a card of ours that nobody knows is left alone."""
-        drift, wrong, known = Drift(), list[dict[str, int]](), set[str]()
-        columns = (RouterGrant.id, RouterGrant.key, RouterGrant.rev, RouterGrant.synced_rev, RouterGrant.wanted)
-        rows = select(*columns, RouterGrant.limits).where(RouterGrant.router_id == look.router_id)
-        behind = False
-        for row in db.execute(rows.execution_options(yield_per=5000)):
-            key = card_key(row.key)
-            known.add(key)
-            if row.synced_rev < row.rev:
-                behind = True
-            elif _counted(drift, row, look.owned.get(key), look.may_remove):
+    def compare(self, db: Session, look: Look, after: int | None) -> Finding:
+        """Missing, different and left over among the cards behind this number; a card of ours that nobody knows is left
+        alone."""
+        drift, wrong = Drift(), list[dict[str, int]]()
+        rows = _held_behind(db, look.router_id, after)
+        for row in rows:
+            if row.synced_rev == row.rev and _counted(drift, row, look.owned.get(card_key(row.key)), look.may_remove):
                 wrong.append({"id": row.id, "rev": row.rev})
-                drift.examples.append(key)
-        drift.unknown = sum(1 for key in look.owned if key.startswith(CARD) and key not in known)
+                drift.examples.append(card_key(row.key))
+        last = rows[-1].key if len(rows) == GROUP else None
+        drift.unknown = _unknown(look, {row.key for row in rows}, after, last)
+        behind = any(row.synced_rev < row.rev for row in rows)
 
         def mend(db: Session, now: datetime) -> None:
-            AGAIN.run_many(db, wrong)
             promise_cards(db, look.router_id, now)
+            AGAIN.run_many(db, wrong)
 
-        return Finding(drift, mend if wrong or behind else None)
+        return Finding(drift, mend if wrong or behind else None, last)
+
+
+def _held_behind(db: Session, router_id: int, after: int | None) -> Sequence[Any]:
+    """What a router should hold or let go of, a group of it, by the card's number."""
+    columns = (RouterGrant.id, RouterGrant.key, RouterGrant.rev, RouterGrant.synced_rev, RouterGrant.wanted)
+    rows = select(*columns, RouterGrant.limits).where(RouterGrant.router_id == router_id)
+    if after is not None:
+        rows = rows.where(RouterGrant.key > after)
+    return db.execute(rows.order_by(RouterGrant.key).limit(GROUP)).all()
+
+
+def _unknown(look: Look, known: set[int], after: int | None, last: int | None) -> int:
+    """How many of the cards that lie there with numbers behind `after`, up to `last`, nobody knows."""
+    there = look.numbers.get(CARD, ())
+    start = bisect_right(there, after) if after is not None else 0
+    end = bisect_right(there, last) if last is not None else len(there)
+    return sum(1 for number in there[start:end] if number not in known)
 
 
 def _counted(drift: Drift, row: Any, there: Owned | None, may_remove: bool) -> bool:

@@ -100,9 +100,14 @@ class Deliverer:
         """Deliver jobs together, those about the same thing one after the other."""
         prepared = await self._rt.read_async(self._prepare_all, jobs, self._rt.clock.now())
         chains: dict[Hashable, list[tuple[Promised, Any]]] = {}
+        groups: dict[str, list[tuple[Promised, Any]]] = {}
         for job, work in prepared:
-            chains.setdefault(self._about(job, work), []).append((job, work))
-        works = (self._in_order(chain) for chain in chains.values())
+            if self.kinds[job.kind].together is not None and _makes_sense(work):
+                groups.setdefault(job.kind, []).append((job, work))
+            else:
+                chains.setdefault(self._about(job, work), []).append((job, work))
+        works = [self._in_order(chain) for chain in chains.values()]
+        works += [self._in_one_go(self.kinds[name], group) for name, group in groups.items()]
         fates = await asyncio.gather(*works, return_exceptions=True)  # all have ended before these jobs are taken again
         for fate in fates:
             if isinstance(fate, BaseException):
@@ -126,7 +131,7 @@ class Deliverer:
 
     def _about(self, job: Promised, work: Any) -> Hashable:
         about = self.kinds[job.kind].about
-        if work is None or isinstance(work, Exception):
+        if not _makes_sense(work):
             return job.id
         return about(work) if about is not None else job.kind
 
@@ -141,8 +146,42 @@ class Deliverer:
                 break
         return fate
 
+    async def _in_one_go(self, kind: Kind, group: list[tuple[Promised, Any]]) -> Fate:
+        """All that is due of one kind in as few calls as the router needs, written down together. What breaks by an
+        error of ours is found by trying one after the other."""
+        assert kind.together is not None
+        jobs = [job for job, _work in group]
+        try:
+            results = await kind.together(self._asker(jobs[0].router_id), [work for _job, work in group])
+        except GatewayError as error:
+            results = [error] * len(jobs)
+        except Exception:
+            log.exception("deliveries broke together", router_id=jobs[0].router_id, kind=jobs[0].kind)
+            return await self._in_order(group)
+        fates = list(zip(jobs, results, strict=True))
+        done = [(job, result) for job, result in fates if not isinstance(result, GatewayError)]
+        for event in await self._rt.transact_async(promises.all_followed, kind, done, self._rt.clock.now()):
+            self._rt.publish(event)
+        return await self._not_taken([(job, error) for job, error in fates if isinstance(error, GatewayError)])
+
+    async def _not_taken(self, missed: Sequence[tuple[Promised, GatewayError]]) -> Fate:
+        """What becomes of jobs that a router did not do in one go."""
+        for job, error in missed:
+            if isinstance(error, RouterResting):
+                return Fate.RESTING
+            if not isinstance(error, NotItsTurn):
+                await self._missed(job, error)
+        return Fate.MISSED if missed else Fate.TAKEN
+
     async def _one(self, job: Promised, work: Any) -> Fate:
-        """Deliver a job. One that breaks by an error of ours counts as tried."""
+        """Deliver a job, under the id of the request that it follows from."""
+        if job.request_id is None:
+            return await self._take_up(job, work)
+        with structlog.contextvars.bound_contextvars(request_id=job.request_id):
+            return await self._take_up(job, work)
+
+    async def _take_up(self, job: Promised, work: Any) -> Fate:
+        """One that breaks by an error of ours counts as tried."""
         try:
             if work is None:
                 await self._rt.transact_async(promises.mark_done, job.id, self._rt.clock.now())
@@ -219,6 +258,10 @@ class Deliverer:
         if row is not None:
             link = await self._links.link(row.router_id)
             self._rt.publish(JobFailed(row.id, row.router_id, link.site_id, row.kind, row.state, row.last_error or ""))
+
+
+def _makes_sense(work: Any) -> bool:
+    return work is not None and not isinstance(work, Exception)
 
 
 def _partial_failure(

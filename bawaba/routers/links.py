@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from bawaba.core import tracing
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.routers import drivers, standing, told
@@ -230,13 +231,18 @@ class Links:
 
     async def _in_turn(self, link: Link, call: Call, until: asyncio.Timeout) -> Any:
         """Ask when it is our turn, unless the router has begun to fail while we waited for it."""
+        waits_since = tracing.clock()
         async with link.lane.turn(PRIORITY.get(call.verb, READING)):
             if not link.memory.breaker.lets_through(self._rt.clock.now(), probing=call.probing):
                 raise RouterResting(RESTS)
             if call.limit_s is not None and not call.sent:
                 until.reschedule(asyncio.get_running_loop().time() + call.limit_s)
             call.sent, began = True, time.monotonic()
-            answer = await getattr(link.driver, call.verb)(*call.args, **call.kwargs)
+            called_on = _called(link, call)
+            if (trace := tracing.current()) is not None:
+                trace.add(tracing.ROUTER_TURN, called_on, waits_since, tracing.clock())
+            with tracing.timed(tracing.ROUTER_CALL, called_on):
+                answer = await getattr(link.driver, call.verb)(*call.args, **call.kwargs)
             link.memory.pace.took(call.verb, time.monotonic() - began)
             return answer
 
@@ -290,6 +296,10 @@ class Links:
         """Close them all."""
         for router_id in list(self._links):
             await self.forget(router_id)
+
+
+def _called(link: Link, call: Call) -> str:
+    return f"{call.verb} {link.driver_name} {link.connection.router_id}"
 
 
 def _driver(name: str, connection: Connection) -> RouterDriver:

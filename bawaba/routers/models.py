@@ -105,6 +105,7 @@ class RouterJob(Base):
     last_error: Mapped[str | None] = mapped_column(String(500))
     outcome_unknown: Mapped[bool] = mapped_column(default=False, server_default=false())  # look before trying again
     given_up_by: Mapped[str | None] = mapped_column(String(60))
+    request_id: Mapped[str | None] = mapped_column(String(64))  # of the request that it follows from
     next_try_at: Mapped[datetime] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     done_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

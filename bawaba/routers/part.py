@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
+from bawaba.core import tracing
 from bawaba.core.errors import Problem
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
@@ -96,7 +97,8 @@ class Routers:
         with self._waits_for(router_id):
             future = self.loop.submit(self.links.ask(router_id, verb, *args, deadline_s=deadline_s, **kwargs))
             try:
-                return future.result(deadline_s + 1.0)
+                with tracing.timed(tracing.ROUTER_WAIT, verb):
+                    return future.result(deadline_s + 1.0)
             except TimeoutError as error:
                 future.cancel()
                 text = f"no answer to {verb} within {deadline_s:g} s"
@@ -127,7 +129,8 @@ class Routers:
         self.loop.submit(self.deliverer.express(job, prepared, handover))
         may_wait = wait_s > 0 and self._waiting.acquire(timeout=TURN_S)
         try:
-            taken = handover.wait(wait_s if may_wait else 0.0)
+            with tracing.timed(tracing.ROUTER_WAIT, job.kind):
+                taken = handover.wait(wait_s if may_wait else 0.0)
         finally:
             if may_wait:
                 self._waiting.release()

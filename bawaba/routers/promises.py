@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from bawaba.core import tracing
 from bawaba.core.events import Event
 from bawaba.core.statement import Statement
 from bawaba.routers.driver import GatewayError, Handoff
@@ -31,8 +32,8 @@ HANDED_AGAIN_S = 600.0  # what the guest's browser has to finish is looked at wh
 FAILED_AFTER = 5  # tries at something the router understood and refused; an unreachable router is tried for ever
 
 PROMISE = Statement(
-    "INSERT INTO router_job (router_id, kind, ref, payload, state, attempts, next_try_at, created_at) "
-    "VALUES (:router_id, :kind, :ref, :payload, 'open', 0, :next_try_at, :now) RETURNING id",
+    "INSERT INTO router_job (router_id, kind, ref, payload, state, attempts, next_try_at, created_at, request_id) "
+    "VALUES (:router_id, :kind, :ref, :payload, 'open', 0, :next_try_at, :now, :request_id) RETURNING id",
     "id",
 )
 DONE = Statement(
@@ -57,6 +58,7 @@ class Promised:
     kind: str
     ref: int | None
     outcome_unknown: bool = False  # an earlier try may have been done, unheard
+    request_id: str | None = None  # of the request that it follows from
 
 
 class Rest(NamedTuple):
@@ -64,6 +66,13 @@ class Rest(NamedTuple):
 
     more: bool = False
     refused: str | None = None
+
+
+class Together(Protocol):
+    """How several works of one kind are done in one go: for each, in order, what `deliver` would answer or the error
+    that it would raise. Raises `GatewayError` where none of them was done."""
+
+    def __call__(self, ask: Ask, works: Sequence[Any], /) -> Awaitable[Sequence[Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,7 @@ class Kind:
     about: Callable[[Any], Hashable] | None = None  # work about the same thing keeps its order, else all of the kind
     deliver_again: Callable[[Ask, Any], Awaitable[Any]] | None = None  # its outcome was unknown
     rest: Callable[[Session, Promised], Rest] | None = None  # it is done in steps: what is left after one
+    together: Together | None = None  # how a router does all that is due of it in one go
 
 
 def promise(
@@ -94,8 +104,10 @@ def promise(
     """Write down work for a router. `express`: the caller delivers it, so the outbox waits so long."""
     next_try_at = now + timedelta(seconds=EXPRESS_S) if express else now
     told = json.dumps(payload or {})
-    row = PROMISE.first(db, router_id=router_id, kind=kind, ref=ref, payload=told, next_try_at=next_try_at, now=now)
-    return Promised(row.id, router_id, kind, ref)
+    asked = tracing.request_id()
+    what = {"router_id": router_id, "kind": kind, "ref": ref, "payload": told, "request_id": asked}
+    row = PROMISE.first(db, next_try_at=next_try_at, now=now, **what)
+    return Promised(row.id, router_id, kind, ref, request_id=asked)
 
 
 def mark_done(db: Session, job_id: int, now: datetime) -> bool:
@@ -123,6 +135,11 @@ def followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime)
         row.state, row.done_at, row.last_error, row.outcome_unknown = "done", now, None, False
         row.attempts += 1
     return events
+
+
+def all_followed(db: Session, kind: Kind, done: Sequence[tuple[Promised, Any]], now: datetime) -> list[Event]:
+    """The same for works of one kind that a router did in one go."""
+    return [event for job, result in done for event in followed(db, kind, job, result, now)]
 
 
 def _refused(row: RouterJob, why: str, now: datetime) -> None:
@@ -184,7 +201,7 @@ def retry_wait_s(attempts: int, jitter: float) -> float:
 def due(db: Session, router_id: int, kinds: Sequence[str], now: datetime, limit: int = AT_ONCE) -> list[Promised]:
     """What is to be delivered to a router now of these kinds, oldest first."""
     found = db.execute(
-        select(RouterJob.id, RouterJob.kind, RouterJob.ref, RouterJob.outcome_unknown)
+        select(RouterJob.id, RouterJob.kind, RouterJob.ref, RouterJob.outcome_unknown, RouterJob.request_id)
         .where(
             RouterJob.router_id == router_id,
             RouterJob.state == "open",
@@ -194,7 +211,7 @@ def due(db: Session, router_id: int, kinds: Sequence[str], now: datetime, limit:
         .order_by(RouterJob.id)
         .limit(limit)
     )
-    return [Promised(row.id, router_id, row.kind, row.ref, row.outcome_unknown) for row in found]
+    return [Promised(row.id, router_id, row.kind, row.ref, row.outcome_unknown, row.request_id) for row in found]
 
 
 def spares(db: Session, router_id: int, now: datetime) -> list[int]:

@@ -7,9 +7,10 @@ ours is never touched. Each kind of thing has a keeper, registered in `wiring`, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Protocol
 
 import structlog
@@ -21,6 +22,7 @@ from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.routers import queries, rules
 from bawaba.routers.driver import Cap, GatewayError, Owned, RouterUnreachable
+from bawaba.routers.errors import RouterNotFound
 from bawaba.routers.models import Router
 from bawaba.routers.part import part
 
@@ -55,6 +57,7 @@ class Drift:
 
 
 EXAMPLES_MOST = 20
+GROUP = 500  # rows that one step reads or writes: nobody waits long behind it
 
 
 @dataclass(frozen=True)
@@ -66,21 +69,42 @@ class Look:
     owned: Mapping[str, Owned]
     may_remove: bool
 
+    @cached_property
+    def numbers(self) -> Mapping[str, Sequence[int]]:
+        """The numbers in the keys of what is there, in order, by what stands before them ("card:", "session:")."""
+        found: dict[str, list[int]] = {}
+        for key in self.owned:
+            kind, colon, number = key.partition(":")
+            if number.isascii() and number.isdigit():
+                found.setdefault(kind + colon, []).append(int(number))
+        return {kind: sorted(numbers) for kind, numbers in found.items()}
+
 
 @dataclass(frozen=True)
 class Finding:
-    """What a keeper found, and the step that promises what mends it; None where nothing has to be mended."""
+    """What a keeper found in one group, and the step that promises what mends it; None where nothing has to be mended.
+    `go_on` is where the next group begins, None after the last."""
 
     drift: Drift
     mend: Callable[[Session, datetime], None] | None = None
+    go_on: Any = None
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was known of a router when a look began: what the last one noted, and how its site holds cards now."""
+
+    noted: Mapping[str, Any]
+    mode: str
 
 
 class Keeper(Protocol):
     """Knows one kind of thing. `prepare` (step) brings what should be there up to date before the router is asked;
-    `compare` (a read) finds the differences."""
+    `compare` (a read) finds the differences. Both take `GROUP` rows at a time, for a site may have a million cards:
+    they begin where they left off (None: at the beginning) and say where to go on, None when all is done."""
 
-    def prepare(self, db: Session, router: Router, before: Mapping[str, Any], now: datetime) -> None: ...
-    def compare(self, db: Session, look: Look) -> Finding: ...
+    def prepare(self, db: Session, router: Router, before: Before, after: Any, now: datetime) -> Any: ...
+    def compare(self, db: Session, look: Look, after: Any) -> Finding: ...
 
 
 async def reconcile(rt: Runtime, router_id: int) -> Drift | None:
@@ -88,30 +112,46 @@ async def reconcile(rt: Runtime, router_id: int) -> Drift | None:
     Raises `GatewayError`s. On the router loop."""
     links = part(rt).links
     link = await links.link(router_id)
-    before = await rt.transact_async(_prepare, rt, router_id, rt.clock.now())
+    before = await _prepared(rt, router_id)
     if Cap.OWNED_LIST not in link.driver.caps:
-        await rt.transact_async(_note, router_id, before, rt.clock.now(), _later(rt, EVERY_S))
+        await rt.transact_async(_note, router_id, before, _later(rt, EVERY_S))
         return None
     health = await links.ask(router_id, "health")
     owned: Sequence[Owned] = await links.ask(router_id, "owned")
     may_remove = rules.may_remove(len(owned), int(before.get("owned", 0)), health.uptime_s)
     look = Look(router_id, link.site_id, {mine.key: mine for mine in owned}, may_remove)
-    found = await rt.read_async(_compare, rt, look)
-    drift = sum_of(finding.drift for finding in found)
+    drift = await _compared(rt, look)
     wait_s = EVERY_S if drift.in_step else AGAIN_S
     noted = {**before, "at": rt.clock.now().isoformat(), "owned": len(owned), **asdict(drift)}
-    await rt.transact_async(_mend, router_id, found, noted, rt.clock.now(), _later(rt, wait_s))
+    await rt.transact_async(_note, router_id, noted, _later(rt, wait_s))
     part(rt).wake()
     if not drift.in_step:
         log.info("a router was out of step", router_id=router_id, **asdict(drift))
     return drift
 
 
-def sum_of(drifts: Iterable[Drift]) -> Drift:
-    """All of them as one."""
+async def _prepared(rt: Runtime, router_id: int) -> dict[str, Any]:
+    """Let the keepers bring up to date what should be there; answers what the last look noted, and the mode now."""
+    before = await rt.read_async(_before, router_id)
+    for keeper in part(rt).keepers:
+        after = await rt.transact_async(_prepare, keeper, router_id, before, None, rt.clock.now())
+        while after is not None:
+            after = await rt.transact_async(_prepare, keeper, router_id, before, after, rt.clock.now())
+    return {**before.noted, "mode": before.mode}
+
+
+async def _compared(rt: Runtime, look: Look) -> Drift:
+    """All that the keepers find, each group mended before the next is looked at."""
     whole = Drift()
-    for drift in drifts:
-        whole += drift
+    for keeper in part(rt).keepers:
+        found = Finding(Drift())
+        while True:
+            found = await rt.read_async(keeper.compare, look, found.go_on)
+            whole += found.drift
+            if found.mend is not None:
+                await rt.transact_async(found.mend, rt.clock.now())
+            if found.go_on is None:
+                break
     return whole
 
 
@@ -144,15 +184,16 @@ def ask_soon(db: Session, router_id: int) -> None:
     db.execute(update(Router).where(Router.id == router_id).values(reconcile_at=None))
 
 
-def _prepare(db: Session, rt: Runtime, router_id: int, now: datetime) -> dict[str, Any]:
-    """Let the keepers bring up to date what should be there; answers what the last look noted."""
+def _before(db: Session, router_id: int) -> Before:
     router = db.get(Router, router_id)
     if router is None:
-        return {}
-    before = dict(router.drift or {})
-    for keeper in part(rt).keepers:
-        keeper.prepare(db, router, before, now)
-    return before | {"mode": mode_of(db, router.site_id)}
+        raise RouterNotFound()
+    return Before(router.drift or {}, mode_of(db, router.site_id))
+
+
+def _prepare(db: Session, keeper: Keeper, router_id: int, before: Before, after: Any, now: datetime) -> Any:
+    router = db.get(Router, router_id)
+    return keeper.prepare(db, router, before, after, now) if router is not None else None
 
 
 def mode_of(db: Session, site_id: int) -> str:
@@ -160,20 +201,7 @@ def mode_of(db: Session, site_id: int) -> str:
     return str(db.execute(text("SELECT mode FROM site WHERE id = :id"), {"id": site_id}).scalar())
 
 
-def _compare(db: Session, rt: Runtime, look: Look) -> list[Finding]:
-    return [keeper.compare(db, look) for keeper in part(rt).keepers]
-
-
-def _mend(
-    db: Session, router_id: int, found: Sequence[Finding], noted: dict[str, Any], now: datetime, next_at: datetime
-) -> None:
-    for finding in found:
-        if finding.mend is not None:
-            finding.mend(db, now)
-    _note(db, router_id, noted, now, next_at)
-
-
-def _note(db: Session, router_id: int, noted: dict[str, Any], now: datetime, next_at: datetime) -> None:
+def _note(db: Session, router_id: int, noted: dict[str, Any], next_at: datetime) -> None:
     db.execute(update(Router).where(Router.id == router_id).values(drift=noted, reconcile_at=next_at))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from bawaba.routers import rules
 from bawaba.routers.cards import KIND, Progress
 from bawaba.routers.error_list import IDS_MOST, Owed
 from bawaba.routers.models import Device, Router, RouterJob
@@ -15,12 +16,21 @@ from bawaba.web.input import Id, Input
 OPTIONS_MOST = 40
 
 
+def _address(value: str) -> str:
+    if rules.is_no_router(value):
+        raise ValueError("is an address where no router can be")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_address)]
+
+
 class RouterIn(Input):
     """A new router."""
 
     name: str = Field(min_length=1, max_length=80)
     driver: str = Field(min_length=1, max_length=24)
-    address: str = Field("", max_length=255)
+    address: Address = Field("", max_length=255)
     port: int | None = Field(None, ge=1, le=65535)
     username: str | None = Field(None, max_length=120)
     password: str | None = Field(None, max_length=255)
@@ -34,7 +44,7 @@ class RouterChange(Input):
 
     name: str = Field("", min_length=1, max_length=80)
     driver: str = Field("", min_length=1, max_length=24)
-    address: str = Field("", min_length=1, max_length=255)
+    address: Address = Field("", min_length=1, max_length=255)
     port: int | None = Field(None, ge=1, le=65535)
     username: str | None = Field(None, max_length=120)
     password: str | None = Field(None, max_length=255)
@@ -116,6 +126,7 @@ def job_out(job: RouterJob, progress: Progress | None = None) -> dict[str, Any]:
         "outcome_unknown": job.outcome_unknown,
         "given_up_by": job.given_up_by,
         "next_try_at": job.next_try_at,
+        "request_id": job.request_id,
         "created_at": job.created_at,
         "done_at": job.done_at,
     }

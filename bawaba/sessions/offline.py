@@ -7,7 +7,7 @@ sessions that we know do not explain it. Found on two routers at once, the later
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 from bawaba.core.events import Event
 from bawaba.core.statement import Statement
 from bawaba.routers import cards
-from bawaba.routers.driver import Owned, RouterSession
+from bawaba.routers.driver import GatewayError, Owned, RouterSession
 from bawaba.routers.models import Router
 from bawaba.routers.promises import Ask, Kind, Promised, promise
-from bawaba.routers.reconcile import Drift, Finding, Look
+from bawaba.routers.reconcile import GROUP, Before, Drift, Finding, Look
 from bawaba.sales.service import record_sale
 from bawaba.sessions import admission, rules
 from bawaba.sessions.ending import LIVE, end_session
@@ -148,14 +148,24 @@ def _prepare_let_go(db: Session, job: Promised, now: datetime) -> str | None:
 
 
 async def _drop_unless_in_use(ask: Ask, key: str) -> list[RouterSession]:
-    """Who is online by it there: somebody may have used it at this router as well, and that must be judged first.
-    Where nobody is, the card is taken away."""
-    there = [session for session in await ask("sessions") if session.key == key and not session.raw.get("ended")]
-    if not there:
-        (result,) = await ask("drop", [key])
-        if result.error is not None:
-            raise result.error
-    return there
+    """The same for one card."""
+    (answer,) = await _drop_those_not_in_use(ask, [key])
+    if isinstance(answer, GatewayError):
+        raise answer
+    return answer
+
+
+async def _drop_those_not_in_use(ask: Ask, keys: Sequence[str]) -> list[list[RouterSession] | GatewayError]:
+    """Who is online by each card there: somebody may have used it at this router as well, and that must be judged
+    first. Where nobody is, the card is taken away."""
+    there: dict[str, list[RouterSession]] = {key: [] for key in keys}
+    for session in await ask("sessions"):
+        if session.key in there and not session.raw.get("ended"):
+            there[session.key].append(session)
+    free = [key for key in there if not there[key]]
+    results = await ask("drop", free) if free else []
+    stay = {key: result.error for key, result in zip(free, results, strict=True) if result.error is not None}
+    return [stay.get(key, there[key]) for key in keys]
 
 
 def _let_go(db: Session, job: Promised, there: list[RouterSession], now: datetime) -> list[Event]:
@@ -186,20 +196,21 @@ def _cut(db: Session, router_id: int, card: Any, now: datetime) -> None:
 class OfflineUse:
     """Books what was used of the cards on a router while nobody looked."""
 
-    def prepare(self, db: Session, router: Router, before: Mapping[str, Any], now: datetime) -> None:
+    def prepare(self, db: Session, router: Router, before: Before, after: Any, now: datetime) -> None:
         """Nothing: what should be there is the cards' own matter."""
 
-    def compare(self, db: Session, look: Look) -> Finding:
-        """Cards whose count at the router is larger than what we know of it."""
-        used = [
-            mine for mine in look.owned.values() if card_id_of(mine.key) and (mine.up or mine.down or mine.uptime_s)
-        ]
+    def compare(self, db: Session, look: Look, after: int | None) -> Finding:
+        """Cards whose count at the router may be larger than what we know of it, a group of them from this place on."""
+        start = after or 0
+        some = look.numbers.get(cards.CARD, ())[start : start + GROUP]
+        lying = [look.owned[cards.card_key(number)] for number in some if cards.card_key(number) in look.owned]
+        used = [mine for mine in lying if mine.up or mine.down or mine.uptime_s]
 
         def book(db: Session, now: datetime) -> None:
             for mine in used:
                 _book(db, look.router_id, mine, now)
 
-        return Finding(Drift(), book if used else None)
+        return Finding(Drift(), book if used else None, start + GROUP if len(some) == GROUP else None)
 
 
 def _book(db: Session, router_id: int, mine: Owned, now: datetime) -> None:
@@ -236,4 +247,4 @@ def _book(db: Session, router_id: int, mine: Owned, now: datetime) -> None:
     _let_go_elsewhere(db, card.id, router_id, now)
 
 
-LET_GO_WORK = Kind(_prepare_let_go, _drop_unless_in_use, _let_go)
+LET_GO_WORK = Kind(_prepare_let_go, _drop_unless_in_use, _let_go, together=_drop_those_not_in_use)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from sqlalchemy.orm import Session
 
+from bawaba.core import tracing
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement, together
@@ -70,8 +71,9 @@ BEGIN = Statement(  # PostgreSQL: claim, sale, session and promise in one go
     "session AS (INSERT INTO guest_session (site_id, voucher_id, router_id, client_mac, client_ip, state, "
     "used_seconds, bytes_up, bytes_down, seen_up, seen_down, seen_epoch, rev, created_at) "
     "SELECT site_id, id, :router_id, :mac, :ip, 'opening', 0, 0, 0, 0, 0, 0, 1, :now FROM card RETURNING id), "
-    "job AS (INSERT INTO router_job (router_id, kind, ref, payload, state, attempts, next_try_at, created_at) "
-    "SELECT :router_id, 'admit', id, CAST(:payload AS JSON), 'open', 0, :next_try_at, :now FROM session RETURNING id) "
+    "job AS (INSERT INTO router_job (router_id, kind, ref, payload, state, attempts, next_try_at, created_at, "
+    "request_id) SELECT :router_id, 'admit', id, CAST(:payload AS JSON), 'open', 0, :next_try_at, :now, :request_id "
+    "FROM session RETURNING id) "
     "SELECT session.id, job.id FROM session, job",
     "session_id job_id",
 )
@@ -352,7 +354,7 @@ def _write_beginning(db: Session, card: Any, guest: Guest, new_device: bool, now
         row = BEGIN.first(
             db, voucher_id=card.id, new_devices=int(new_device), router_id=guest.router_id, mac=guest.mac, ip=guest.ip,
             payload=json.dumps(admission.payload_of(guest.client)), now=now,
-            next_try_at=now + timedelta(seconds=EXPRESS_S),
+            next_try_at=now + timedelta(seconds=EXPRESS_S), request_id=tracing.request_id(),
         )  # fmt: skip
         return row.session_id, Promised(row.job_id, guest.router_id, admission.ADMIT, row.session_id)
     if claiming.claim(db, card, new_device, now):

@@ -12,12 +12,14 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from bawaba.accounts import audit, people
 from bawaba.accounts.idempotency import Once
 from bawaba.core.actor import Actor
+from bawaba.core.cache import Region
 from bawaba.core.runtime import Runtime
 from bawaba.sites import rules
 from bawaba.sites.errors import ChooseSite, CurrencyInUse, NoSite, SiteNotFound
 from bawaba.sites.models import Site
 from bawaba.web.paging import PageRequest
 
+CACHED = Region("sites", ("site",), ttl_s=300)
 PRICES = table("plan", column("site_id"))  # who is above is known here by its key alone
 MONEY = ("currency", "currency_decimals")
 

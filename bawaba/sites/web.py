@@ -38,7 +38,7 @@ def about_the_place() -> dict[str, str]:
 def my_sites() -> Sequence[Site]:
     """The sites that the reader sees, read once a request."""
     if "sites" not in g:
-        g.sites = runtime().read(service.own_sites, actor())
+        g.sites = runtime().recall(service.CACHED, actor().sight, service.own_sites, actor())
     found: Sequence[Site] = g.sites
     return found
 

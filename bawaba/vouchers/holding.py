@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ from bawaba.plans.models import PlanVersion
 from bawaba.routers.driver import Cap
 from bawaba.routers.links import driver_class
 from bawaba.routers.models import Router, RouterGrant
-from bawaba.routers.reconcile import Drift, Finding, Look, mode_of
+from bawaba.routers.reconcile import GROUP, Before, Drift, Finding, Look
 from bawaba.vouchers import making
 from bawaba.vouchers.models import Batch, Voucher
 
@@ -22,43 +22,47 @@ OVERLAP = timedelta(hours=1)  # cards that ran out before the last look are look
 
 class Holding:
     """Before a router is compared: give it the cards of a site that came to hold them there, and take back those that
-    ran out on the shelf or, when the site keeps them at the server now, all of them."""
+    ran out on the shelf or, when the site keeps them at the server now, all of them. A group of cards a step."""
 
-    def prepare(self, db: Session, router: Router, before: Mapping[str, Any], now: datetime) -> None:
-        """Bring the list of what should be there up to date."""
+    def prepare(self, db: Session, router: Router, before: Before, after: Any, now: datetime) -> Any:
+        """Bring the list of what should be there up to date, from where the last step ended."""
         if Cap.PRELOAD not in driver_class(router.driver).caps:
-            return
-        mode = mode_of(db, router.site_id)
-        if before.get("mode") != mode:
-            _take_back(db, router.id) if mode != "router_held" else _give(db, router, now)
-        elif mode == "router_held":
-            since = datetime.fromisoformat(before["at"]) - OVERLAP if "at" in before else None
-            _take_back_what_ran_out(db, router, since, now)
+            return None
+        if before.noted.get("mode") != before.mode:
+            return _take_back(db, router.id, after) if before.mode != "router_held" else _give(db, router, after, now)
+        if before.mode != "router_held":
+            return None
+        since = datetime.fromisoformat(before.noted["at"]) - OVERLAP if "at" in before.noted else None
+        return _take_back_what_ran_out(db, router, since, after, now)
 
-    def compare(self, db: Session, look: Look) -> Finding:
+    def compare(self, db: Session, look: Look, after: Any) -> Finding:
         """The comparison itself is that of `routers.cards`."""
         return Finding(Drift())
 
 
-def _give(db: Session, router: Router, now: datetime) -> None:
-    """Every unused card of the site that the router does not have yet: one INSERT … SELECT for each plan version."""
+def _give(db: Session, router: Router, after: int | None, now: datetime) -> int | None:
+    """The next unused cards of the site, where the router lacks them: one INSERT … SELECT for each plan version."""
+    ready = Voucher.batch_id.is_(None) | exists().where(Batch.id == Voucher.batch_id, Batch.state == "ready")
     unused = (
         Voucher.site_id == router.site_id,
         Voucher.status == "unused",
         Voucher.disabled_at.is_(None),
         Voucher.over_at.is_(None) | (Voucher.over_at > now),
+        ready,
     )
-    versions = db.scalars(
-        select(PlanVersion).where(PlanVersion.id.in_(select(Voucher.plan_version_id).where(*unused).distinct()))
-    )
+    cards = select(Voucher.id, Voucher.plan_version_id).where(*unused, Voucher.id > (after or 0))
+    found = db.execute(cards.order_by(Voucher.id).limit(GROUP)).all()
+    ids = [row.id for row in found]
+    versions = db.scalars(select(PlanVersion).where(PlanVersion.id.in_({row.plan_version_id for row in found})))
     for version in versions.all():
-        _give_of(db, router.id, version, unused)
+        _give_of(db, router.id, version, [row.id for row in found if row.plan_version_id == version.id])
+    _want(db, RouterGrant.router_id == router.id, RouterGrant.wanted.is_(False), RouterGrant.key.in_(ids), wanted=True)
+    return ids[-1] if len(ids) == GROUP else None
 
 
-def _give_of(db: Session, router_id: int, version: PlanVersion, unused: Any) -> None:
+def _give_of(db: Session, router_id: int, version: PlanVersion, voucher_ids: Sequence[int]) -> None:
     columns = ["router_id", "key", "rev", "synced_rev", "wanted", "secret_sealed", "limits", "plan"]
     there = exists().where(RouterGrant.router_id == router_id, RouterGrant.key == Voucher.id)
-    ready = Voucher.batch_id.is_(None) | exists().where(Batch.id == Voucher.batch_id, Batch.state == "ready")
     rows = select(
         literal(router_id, Integer),
         Voucher.id,
@@ -68,24 +72,36 @@ def _give_of(db: Session, router_id: int, version: PlanVersion, unused: Any) -> 
         Voucher.code_sealed,
         literal(making.card_limits(version), JSON),
         literal(version.name, String),
-    ).where(*unused, Voucher.plan_version_id == version.id, ready, ~there)
+    ).where(Voucher.id.in_(voucher_ids), ~there)
     db.execute(insert(RouterGrant).from_select(columns, rows))
-    again = select(Voucher.id).where(*unused, Voucher.plan_version_id == version.id)
-    _want(
-        db, RouterGrant.router_id == router_id, RouterGrant.wanted.is_(False), RouterGrant.key.in_(again), wanted=True
-    )
 
 
-def _take_back(db: Session, router_id: int) -> None:
-    _want(db, RouterGrant.router_id == router_id, RouterGrant.wanted.is_(True), wanted=False)
+def _take_back(db: Session, router_id: int, after: int | None) -> int | None:
+    mine = select(RouterGrant.key).where(RouterGrant.router_id == router_id, RouterGrant.key > (after or 0))
+    keys = db.scalars(mine.order_by(RouterGrant.key).limit(GROUP)).all()
+    _take_away(db, router_id, keys)
+    return keys[-1] if len(keys) == GROUP else None
 
 
-def _take_back_what_ran_out(db: Session, router: Router, since: datetime | None, now: datetime) -> None:
-    over = select(Voucher.id).where(Voucher.site_id == router.site_id, Voucher.over_at <= now)
-    if since is not None:
+def _take_back_what_ran_out(
+    db: Session, router: Router, since: datetime | None, after: tuple[datetime, int] | None, now: datetime
+) -> tuple[datetime, int] | None:
+    """The cards of the site that ran out since then, the next group by when that was."""
+    over = select(Voucher.over_at, Voucher.id).where(Voucher.site_id == router.site_id, Voucher.over_at <= now)
+    if after is not None:
+        at, voucher_id = after
+        over = over.where((Voucher.over_at > at) | ((Voucher.over_at == at) & (Voucher.id > voucher_id)))
+        over = over.where(Voucher.over_at >= at)
+    elif since is not None:
         over = over.where(Voucher.over_at > since)
-    here = (RouterGrant.router_id == router.id, RouterGrant.wanted.is_(True))
-    _want(db, *here, RouterGrant.key.in_(over), wanted=False)
+    found = db.execute(over.order_by(Voucher.over_at, Voucher.id).limit(GROUP)).all()
+    _take_away(db, router.id, [row.id for row in found])
+    return (found[-1].over_at, found[-1].id) if len(found) == GROUP else None
+
+
+def _take_away(db: Session, router_id: int, keys: Sequence[int]) -> None:
+    here = (RouterGrant.router_id == router_id, RouterGrant.wanted.is_(True))
+    _want(db, *here, RouterGrant.key.in_(keys), wanted=False)
 
 
 def _want(db: Session, *which: Any, wanted: bool) -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from bawaba.accounts.idempotency import KeyTaken, form_once
 from bawaba.core.errors import Invalid, Problem
 from bawaba.plans.models import Plan, PlanVersion
+from bawaba.plans.service import CACHED as CACHED_PLANS
 from bawaba.plans.service import PlanNow, get_plan, list_plans
 from bawaba.routers import cards as held
 from bawaba.sites.models import Site
@@ -151,13 +152,14 @@ def _cards(db: Session, page: PageRequest, status: str | None, q: str, batch_id:
 
 
 def _plans() -> Sequence[PlanNow]:
-    return runtime().read(list_plans, actor(), PageRequest(PLANS_MOST, None))[:PLANS_MOST]
+    rt, page = runtime(), PageRequest(PLANS_MOST, None)
+    return rt.recall(CACHED_PLANS, actor().sight, list_plans, actor(), page)[:PLANS_MOST]
 
 
 def _form(plans: Sequence[PlanNow], form: Form, status: int = 200) -> Response:
     config = runtime().config
     filled_in = {name: form.value(name) for name in ("plan_id", "quantity", "code_style", "price_minor")}
-    facts = _odds(filled_in) if plans else {}
+    facts = _odds(filled_in)
     return pages.show(
         "vouchers/make.html",
         None,
@@ -196,7 +198,7 @@ def _odds(asked: Any) -> dict[str, Any]:
     try:
         return runtime().read(read)
     except Problem:
-        return {}
+        return {"odds": None}
 
 
 def _price_typed(asked: Any, site: Site, version: PlanVersion) -> int:

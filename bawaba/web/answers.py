@@ -14,6 +14,7 @@ from flask.json.provider import JSONProvider
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
+from bawaba.core import tracing
 from bawaba.core.errors import NotFound, Problem, TooMany, Unauthenticated
 from bawaba.web import language
 from bawaba.web.messages import sentence
@@ -87,6 +88,7 @@ def wants_json() -> bool:
 
 def problem_answer(problem: Problem) -> ResponseReturnValue:
     """The answer to something a person hit. Normal life, not an error of ours."""
+    tracing.ended_by(problem.code)
     note = log.debug if isinstance(problem, Unauthenticated) and not wants_json() else log.info  # only sent to sign in
     note("refused", error_code=problem.code, path=request.path if not request.path.startswith("/c/") else "/c/…")
     if isinstance(problem, Unauthenticated) and not wants_json():
@@ -110,6 +112,7 @@ def http_answer(error: HTTPException) -> ResponseReturnValue:
 
 def crash_answer(error: Exception) -> ResponseReturnValue:
     """Something of ours broke: the log has it all, the person gets the request's id."""
+    tracing.ended_by(type(error).__name__)
     log.exception("a request failed", path=request.path, method=request.method)
     return _answer("internal", 500, {})
 

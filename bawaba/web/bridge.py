@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from functools import lru_cache
 from io import BytesIO
@@ -220,6 +221,7 @@ def environ_of(scope: Scope, caller: Caller, body: bytes) -> dict[str, Any]:
         "wsgi.url_scheme": caller.scheme,
         "wsgi.input": BytesIO(body),
         "wsgi.errors": sys.stderr,
+        "bawaba.arrived": time.perf_counter(),
     }
     for name, value in caller.headers:
         key, text = _environ_key(name), value.decode("latin-1")

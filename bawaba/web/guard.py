@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from flask import Flask, current_app, g, request
-from flask.typing import ResponseReturnValue
 
+from bawaba.core import tracing
 from bawaba.core.actor import Actor
 from bawaba.core.errors import Forbidden, Unauthenticated
 from bawaba.core.runtime import Runtime
@@ -99,30 +99,32 @@ def install(app: Flask, authenticate: Authenticate) -> None:
     """Check every request before its view runs."""
 
     @app.before_request
-    def check() -> ResponseReturnValue | None:
+    def check() -> None:
         view = app.view_functions.get(request.endpoint or "")
-        if view is None:
-            return None  # nothing is there: Flask answers 404 or 405
-        permission = permission_of(view)
-        g.caller = None
-        if permission == EVERYONE:
-            return None
-        if permission == MACHINE:
-            knows: Callable[[Runtime], bool] = getattr(view, "knows")  # noqa: B009 - views say nothing of it
-            if not knows(runtime()):
-                raise Unauthenticated()
-            return None
-        found = authenticate(runtime())
-        if found is None:
+        if view is not None:  # nothing is there: Flask answers 404 or 405
+            with tracing.timed(tracing.AUTH_CHECK):
+                _let_in(permission_of(view), view, authenticate)
+
+
+def _let_in(permission: str | None, view: Any, authenticate: Authenticate) -> None:
+    """Find out who is asking, where that matters. Raises `Unauthenticated`, `Forbidden`."""
+    g.caller = None
+    if permission == EVERYONE:
+        return
+    if permission == MACHINE:
+        if not view.knows(runtime()):
             raise Unauthenticated()
-        g.caller = found
-        if found.csrf is not None and request.args.get("lang") not in language.languages():
-            g.language = language.choose(found.actor.language, None, "en")  # a person at a browser chose theirs once
-        if found.csrf is not None and request.method not in SAFE_METHODS:
-            _check_csrf(found.csrf)
-        if permission != SIGNED_IN and not found.actor.may(permission or ""):
-            raise Forbidden(permission=permission)
-        return None
+        return
+    found = authenticate(runtime())
+    if found is None:
+        raise Unauthenticated()
+    g.caller = found
+    if found.csrf is not None and request.args.get("lang") not in language.languages():
+        g.language = language.choose(found.actor.language, None, "en")  # a person at a browser chose theirs once
+    if found.csrf is not None and request.method not in SAFE_METHODS:
+        _check_csrf(found.csrf)
+    if permission != SIGNED_IN and not found.actor.may(permission or ""):
+        raise Forbidden(permission=permission)
 
 
 def permission_of(view: Any) -> str | None:

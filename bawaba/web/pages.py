@@ -63,6 +63,8 @@ MENU: Sequence[tuple[str, Sequence[Link]]] = (
             Link("/plans", "plan", "Plans", "plans:read"),
             Link("/people", "people", "People", "users:read"),
             Link("/site", "settings", "Site settings", "sites:write"),
+            Link("/diagnostics/requests", "time", "Requests", "diagnostics:read"),
+            Link("/cache", "speed", "Cache", "diagnostics:read"),
         ),
     ),
 )

@@ -26,6 +26,10 @@ class Browser:
         assert answer.status_code == 303, answer.text
         self._token = ""
 
+    def open(self, path: str, headers: dict[str, str] | None = None) -> TestResponse:
+        """Whatever is at an address: a page, a picture, a file."""
+        return self._client.get(path, headers={"Accept": "text/html", **(headers or {})})
+
     def get(self, path: str, **headers: str) -> TestResponse:
         """A page."""
         answer = self._client.get(path, headers={"Accept": "text/html", **headers})

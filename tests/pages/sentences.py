@@ -12,6 +12,7 @@ from jinja2.ext import babel_extract
 
 import bawaba
 from bawaba.accounts.people_web import ROLES
+from bawaba.diagnostics import words as diagnostics_words
 from bawaba.notifications.web import RESULTS, SEVERITY_NAMES
 from bawaba.portal.words import ENDED, HEADINGS
 from bawaba.routers.links import driver_class, known_drivers
@@ -36,6 +37,8 @@ def sentences() -> set[str]:
     found |= set(of_makes())
     found |= {text for words in ROLES.values() for text in words} | set(MAKES.values()) | set(CAUSES.values())
     found |= set(HEADINGS.values()) | set(ENDED.values()) | set(RESULTS.values()) | set(SEVERITY_NAMES.values())
+    for words_of in (diagnostics_words.NAMES, diagnostics_words.RECOMMENDATIONS, diagnostics_words.EVENTS):
+        found |= set(words_of.values())
     for title, links in pages.MENU:
         found |= {title, *(link.text for link in links), *(link.short for link in links)}
     return found - {""}

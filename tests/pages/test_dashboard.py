@@ -115,3 +115,12 @@ def test_to_htmx_the_dashboard_is_a_piece_without_its_frame(hana: Browser):
     piece = hana.get("/dashboard", **{"HX-Request": "true"})
 
     assert "<html" not in piece.text and 'id="online-now"' in piece.text and "HX-Request" in piece.headers["Vary"]
+
+
+def test_the_page_of_the_cache_shows_how_much_came_from_it(hana, rt):
+    for _ in range(3):
+        hana.read("/dashboard")
+
+    assert "Hit rate" in hana.read("/cache")
+    count = rt.cache.counts()["sites"]
+    assert count.hits >= 3 and count.misses >= 1

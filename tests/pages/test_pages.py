@@ -25,7 +25,16 @@ from tests.staff import PASSWORD
 
 EVERYBODYS = ("/dashboard", "/sales", "/batches", "/cards", "/sessions", "/routers", "/jobs", "/plans", "/account")
 OPERATORS = ("/cards/new",)
-ADMINS = ("/devices", "/people", "/people/new", "/site", "/site/new", "/plans/new", "/routers/new")
+ADMINS = (
+    "/devices",
+    "/people",
+    "/people/new",
+    "/site",
+    "/site/new",
+    "/plans/new",
+    "/routers/new",
+    "/diagnostics/requests",
+)
 
 
 @pytest.mark.parametrize("path", [*EVERYBODYS, *OPERATORS, *ADMINS])

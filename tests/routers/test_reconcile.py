@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import Engine, event, func, select, update
 
 from bawaba.core.actor import SYSTEM
 from bawaba.monitoring.polling import poll
@@ -19,7 +19,7 @@ from bawaba.sessions import redeem as redeeming
 from bawaba.sessions.ending import end_session
 from bawaba.sites.models import Site
 from bawaba.vouchers import making
-from tests.cast import HOUR, PHONE
+from tests.cast import HOUR, PHONE, person
 
 INSTALL_OF_ANOTHER = "another8"
 
@@ -220,3 +220,39 @@ def test_the_owner_compares_by_hand_and_reads_what_came_of_it(rt, shop, cards, h
     assert hana.get(f"/api/routers/{shop.router.id}").json["drift"]["examples"] == [key(cards[0])]
     shop.box.break_with("unreachable")
     assert hana.post(f"/api/routers/{shop.router.id}/reconcile").json["error"] == "unreachable"
+
+
+def test_a_site_of_many_cards_is_brought_into_step_a_group_at_a_time(rt, cast, shop):
+    """Whoever redeems meanwhile waits behind 500 rows, not behind all of them."""
+    batch = making.order_batch(rt, person(), making.BatchOrder(shop.plan.plan_id, 1100))
+    rt.parts["batch_maker"].make(batch.id)
+    look(rt, shop.router.id)
+    touched: list[int] = []
+
+    def note(_connection, cursor, statement, *_rest):
+        if "router_grant" in statement:
+            touched.append(cursor.rowcount)
+
+    event.listen(Engine, "after_cursor_execute", note)
+    try:
+        for mode, there in (("server_held", 0), ("router_held", 1100)):
+            rt.transact(lambda db, mode=mode: db.execute(update(Site).values(mode=mode)))
+            look(rt, shop.router.id)
+            assert len(shop.box.cards) == there
+        for lost in list(shop.box.cards)[:700]:
+            del shop.box.cards[lost]
+        assert counts(look(rt, shop.router.id)) == (700, 0, 0, 0)
+    finally:
+        event.remove(Engine, "after_cursor_execute", note)
+    assert len(shop.box.cards) == 1100 and max(touched) <= 500
+
+
+def test_who_ran_out_together_leaves_group_by_group(rt, cast, shop):
+    shop.plan = cast.make_plan(site_id=shop.site.id, shelf_life_seconds=HOUR)
+    batch = making.order_batch(rt, person(), making.BatchOrder(shop.plan.plan_id, 1100))
+    rt.parts["batch_maker"].make(batch.id)
+    look(rt, shop.router.id)
+    assert len(shop.box.cards) == 1100
+    rt.clock.advance(HOUR + 1)
+    look(rt, shop.router.id)
+    assert shop.box.cards == {}

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from bawaba.core.actor import SYSTEM
 from bawaba.monitoring.polling import poll
-from bawaba.routers.driver import Client
+from bawaba.routers.driver import Client, Reason, Result, RouterRejected
 from bawaba.routers.drivers import fake
 from bawaba.routers.reconcile import reconcile
 from bawaba.sales.models import Sale
@@ -326,3 +326,42 @@ def test_a_card_spent_at_the_router_is_spent_at_the_portal(rt, shop):
     shop.look()
     with pytest.raises(VoucherUsed):
         redeeming.redeem(rt, codes.grouped(code), shop.cast.guest(TABLET, shop.back))
+
+
+def test_what_a_router_lets_go_of_after_an_outage_is_asked_of_it_in_two_calls(rt, shop, told):
+    """Each of 64 guests used a card at one router; the other is to let go of them all, and guests wait meanwhile."""
+    made = [shop.card() for _ in range(12)]
+    for number, (_card, code) in enumerate(made):
+        shop.sign_in(shop.front, code, f"02:00:5e:30:00:{number:02x}")
+    back = shop.boxes[shop.back.id]
+    assert shop.sign_in(shop.back, made[3][1], TABLET)  # and one card there too
+    rt.clock.advance(60)
+    asked = len(back.calls)
+    shop.run(shop.front, poll)
+
+    assert back.calls[asked:].count("sessions") <= 2 and back.calls[asked:].count("drop") <= 2
+    assert [event.serial for event in told] == [made[3][0].serial]
+    shop.look()
+    assert [key for key in back.cards if key.startswith("card:")] == [] and back.sessions == {}
+    assert len(shop.live()) == 12
+
+
+def test_a_card_that_a_router_refuses_to_drop_keeps_no_other_from_going(rt, shop, monkeypatch):
+    made = [shop.card() for _ in range(3)]
+    for number, (_card, code) in enumerate(made):
+        shop.sign_in(shop.front, code, f"02:00:5e:30:00:{number:02x}")
+    plain = fake.Driver.drop
+
+    async def stubborn(driver, keys):
+        results = await plain(driver, [key for key in keys if key != f"card:{made[1][0].id}"])
+        refused = Result(f"card:{made[1][0].id}", ok=False, error=RouterRejected("busy", Reason.BUSY))
+        rest = iter(results)
+        return [refused if key == refused.key else next(rest) for key in keys]
+
+    monkeypatch.setattr(fake.Driver, "drop", stubborn)
+    shop.run(shop.front, poll)
+    assert set(shop.boxes[shop.back.id].cards) == {f"card:{made[1][0].id}"}
+    monkeypatch.undo()
+    rt.clock.advance(30)
+    shop.run(shop.front)
+    assert set(shop.boxes[shop.back.id].cards) == set()
