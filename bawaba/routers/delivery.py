@@ -75,6 +75,7 @@ class Deliverer:
         self.kinds: dict[str, Kind] = {}
         self._rt = rt
         self._links = links
+        self._under_way: set[int] = set()  # jobs that are being delivered here
 
     async def express(self, job: Promised, work: Any, handover: Handover) -> None:
         """Deliver a fresh promise; whatever comes of it, nobody waits longer than that."""
@@ -90,11 +91,15 @@ class Deliverer:
     async def due(self, router_id: int, *, bulk: bool) -> None:
         """Deliver what is due of the bulk or of the rest, and what follows from that, until nothing is."""
         kinds = [name for name, kind in self.kinds.items() if kind.bulk is bulk]
-        while jobs := await self._rt.read_async(promises.due, router_id, kinds, self._rt.clock.now()):
+        while jobs := await self._due(router_id, kinds):
             fates = await self._side_by_side(jobs)
             if Fate.RESTING in fates:
                 await self._rt.transact_async(_put_off, router_id, kinds, self._rt.clock.now())
                 return
+
+    async def _due(self, router_id: int, kinds: Sequence[str]) -> list[Promised]:
+        found = await self._rt.read_async(promises.due, router_id, kinds, self._rt.clock.now())
+        return [job for job in found if job.id not in self._under_way]
 
     async def _side_by_side(self, jobs: list[Promised]) -> list[Fate]:
         """Deliver jobs together, those about the same thing one after the other."""
@@ -197,7 +202,30 @@ class Deliverer:
             return Fate.MISSED
 
     async def _deliver(self, job: Promised, work: Any, handover: Handover | None = None) -> Fate:
-        """Have the router do it, else a spare; whatever comes of it is written down."""
+        """Have the router do it, else a spare, and write down what came of it. Nobody else begins it meanwhile."""
+        self._under_way.add(job.id)
+        over = asyncio.Event()
+        holding = asyncio.ensure_future(self._hold(job, over))
+        try:
+            return await self._by_router_or_spare(job, work, handover)
+        finally:
+            over.set()
+            self._under_way.discard(job.id)
+            await holding
+
+    async def _hold(self, job: Promised, over: asyncio.Event) -> None:
+        """Say again and again that the job is being worked on, until it is `over`."""
+        waiting = asyncio.ensure_future(over.wait())
+        while True:
+            await asyncio.wait([waiting], timeout=promises.HOLD_EVERY_S)
+            if over.is_set():
+                return
+            try:
+                await self._rt.transact_async(promises.hold, job.id, self._rt.clock.now())
+            except (Problem, SQLAlchemyError) as error:
+                log.warning("a job under way could not be noted", job=job.id, error=str(error))
+
+    async def _by_router_or_spare(self, job: Promised, work: Any, handover: Handover | None) -> Fate:
         error = await self._try(job, work, handover)
         if error is None:
             return Fate.TAKEN

@@ -41,11 +41,13 @@ log = structlog.get_logger(__name__)
 FACTS_TTL_S = 5.0
 FAILURES = (RouterUnreachable, RouterProtocolError, RouterAuthFailed)  # what the breaker counts
 RESTS = "the router did not answer several times; it is tried again soon"
+IN_MAINTENANCE = "the router is in maintenance: nothing is sent to it"
 Told = Callable[[int], None]
 
 
 class RouterResting(RouterUnreachable):
-    """The router failed several times in a row and is left alone for a while: nothing was sent."""
+    """The router failed several times in a row and is left alone for a while, or a person has taken it out of service:
+    nothing was sent."""
 
 
 class NotItsTurn(RouterUnreachable):
@@ -102,6 +104,7 @@ class Link:
     read_at: float
     lane: Lane
     memory: Memory
+    in_maintenance: bool = False
 
 
 class Links:
@@ -149,6 +152,7 @@ class Links:
             self._links[router_id] = link
             log.debug("a router is taken up", router_id=router_id, connect_s=memory.pace.connect_s)
         link.failover_group, link.read_at = row.failover_group, time.monotonic()
+        link.in_maintenance = row.status == "maintenance"
         return link
 
     def _remember(self, row: Router) -> Memory:
@@ -185,13 +189,17 @@ class Links:
         *args: Any,
         deadline_s: float | None = None,
         probing: bool = False,
+        by_hand: bool = False,
         **kwargs: Any,
     ) -> Any:
         """Ask a driver's verb. Ends by the deadline (a call that was sent then lets go of its connection, for a late
         answer would answer the wrong question). Raises `GatewayError`s only; `RouterResting` at once while the router
-        is left alone, unless this call is `probing` whether it is back; `NotItsTurn` where it was never sent."""
+        is left alone, unless this call is `probing` whether it is back, and while it is in maintenance, unless a person
+        asks `by_hand`; `NotItsTurn` where it was never sent."""
         link = await self.link(router_id)
         memory = link.memory
+        if link.in_maintenance and not by_hand:
+            raise RouterResting(IN_MAINTENANCE)
         if memory.breaker.rests(self._rt.clock.now()) and not probing:
             raise RouterResting(RESTS)
         limits_s = (deadline_s, None) if deadline_s else (memory.pace.turn_s(verb), memory.pace.deadline_s(verb))

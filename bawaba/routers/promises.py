@@ -22,7 +22,8 @@ from bawaba.routers.driver import GatewayError, Handoff
 from bawaba.routers.models import THERE, Router, RouterJob
 
 HANDED = "handed"  # in a job's payload: handed to the guest's browser
-EXPRESS_S = 8.0  # how long a fresh promise belongs to the request that made it (an admit takes 6 s at most)
+EXPRESS_S = 8.0  # how long a fresh promise belongs to the request that made it, and each time that it says so again
+HOLD_EVERY_S = 3.0  # how often whoever is at work on a promise says so: twice at least before another takes it up
 FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 60.0
 AT_ONCE = 64  # jobs of one router that are taken up together
@@ -179,6 +180,12 @@ def say_partial_failure(db: Session, job_id: int, error: GatewayError) -> Router
         return None
     job.last_error = f"{PARTIAL_FAILURE}: {error.code}: {error}"[:ERROR_MOST]
     return job
+
+
+def hold(db: Session, job_id: int, now: datetime) -> None:
+    """Somebody is at work on a job, however long its router and the spares take: no other begins it meanwhile."""
+    mine = update(RouterJob).where(RouterJob.id == job_id, RouterJob.state == "open")
+    db.execute(mine.values(next_try_at=now + timedelta(seconds=EXPRESS_S)))
 
 
 def put_off(db: Session, router_id: int, kinds: Sequence[str], until: datetime, why: str, now: datetime) -> None:

@@ -107,7 +107,7 @@ class Keeper(Protocol):
     def compare(self, db: Session, look: Look, after: Any) -> Finding: ...
 
 
-async def reconcile(rt: Runtime, router_id: int) -> Drift | None:
+async def reconcile(rt: Runtime, router_id: int, *, by_hand: bool = False) -> Drift | None:
     """Compare a router with the database and promise what mends it; None where the router cannot list what is ours.
     Raises `GatewayError`s. On the router loop."""
     links = part(rt).links
@@ -116,8 +116,8 @@ async def reconcile(rt: Runtime, router_id: int) -> Drift | None:
     if Cap.OWNED_LIST not in link.driver.caps:
         await rt.transact_async(_note, router_id, before, _later(rt, EVERY_S))
         return None
-    health = await links.ask(router_id, "health")
-    owned: Sequence[Owned] = await links.ask(router_id, "owned")
+    health = await links.ask(router_id, "health", by_hand=by_hand)
+    owned: Sequence[Owned] = await links.ask(router_id, "owned", by_hand=by_hand)
     may_remove = rules.may_remove(len(owned), int(before.get("owned", 0)), health.uptime_s)
     look = Look(router_id, link.site_id, {mine.key: mine for mine in owned}, may_remove)
     drift = await _compared(rt, look)
@@ -158,7 +158,7 @@ async def _compared(rt: Runtime, look: Look) -> Drift:
 def reconcile_now(rt: Runtime, actor: Actor, router_id: int) -> Drift | None:
     """The same, asked for by a person. Raises `RouterNotFound` and `GatewayError`s."""
     router = rt.read(queries.get_router, actor, router_id)
-    future = part(rt).loop.submit(reconcile(rt, router.id))
+    future = part(rt).loop.submit(reconcile(rt, router.id, by_hand=True))
     try:
         return future.result(DEADLINE_S)
     except TimeoutError as error:

@@ -130,7 +130,7 @@ def test_router(rt: Runtime, actor: Actor, router_id: int) -> tuple[Info | None,
     """Ask a router who it is, now; the answer or the honest error."""
     router = rt.read(queries.get_router, actor, router_id)
     try:
-        return part(rt).ask(router.id, "probe", deadline_s=TEST_DEADLINE_S), None
+        return part(rt).ask(router.id, "probe", deadline_s=TEST_DEADLINE_S, by_hand=True), None
     except GatewayError as error:
         log.info("a router test failed", router_id=router_id, error=str(error))
         return None, error

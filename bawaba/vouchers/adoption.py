@@ -81,7 +81,7 @@ def survey(rt: Runtime, actor: Actor, router_id: int) -> tuple[Router, list[Kind
     """What lies on a router and is not ours, by kind, the most first. Nothing is written anywhere. Raises
     `RouterNotFound` and `GatewayError`s; `Unsupported` where the router cannot list it."""
     router = rt.read(queries.get_router, actor, router_id)
-    found: Sequence[Stranger] = part(rt).ask(router.id, "strangers", deadline_s=DEADLINE_S)
+    found: Sequence[Stranger] = part(rt).ask(router.id, "strangers", deadline_s=DEADLINE_S, by_hand=True)
     return router, kinds(found)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,8 @@ from bawaba.core.database import DatabaseAway
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling
-from bawaba.routers import cards, pace, part
+from bawaba.routers import cards, pace, part, promises
+from bawaba.routers.delivery import Deliverer
 from bawaba.routers.driver import Client, Grant, RouterUnreachable
 from bawaba.routers.drivers import fake
 from bawaba.routers.events import JobFailed, RouterStatusChanged
@@ -107,6 +109,48 @@ def test_cards_made_one_by_one_at_a_silent_router_wait_in_one_line(rt, cast, clo
     deliver(rt, router.id)
     assert set(making.sync_of(rt, [card.id for card in made]).values()) == {"synced"}
     assert len(box.cards) == 8
+
+
+def test_an_admit_that_is_still_under_way_at_a_spare_is_not_begun_by_anybody_else(rt, cast, clock, monkeypatch):
+    """A dead router and a slow spare take longer than a fresh promise belongs to its request."""
+    monkeypatch.setattr(promises, "HOLD_EVERY_S", 0.05)
+    spare = cast.make_router(cast.site.id, failover_group="a")
+    rt.transact(lambda db: db.get_one(Router, cast.router.id).__setattr__("failover_group", "a"))
+    fake.box(cast.router.id, clock).break_with("unreachable")
+    routers, going_on, go_on = rt.parts["routers"], threading.Event(), threading.Event()
+    plain, asked = fake.Driver.admit, []
+
+    async def slow(driver, grant, client):
+        asked.append(driver.connection.router_id)
+        if driver.connection.router_id == spare.id:
+            going_on.set()
+            await asyncio.to_thread(go_on.wait, 20)
+        return await plain(driver, grant, client)
+
+    monkeypatch.setattr(fake.Driver, "admit", slow)
+    redemption = redeeming.redeem(rt, cast.make_voucher().code, cast.guest())
+    assert redemption.status == "opening" and going_on.wait(5)
+    asked.clear()
+    fake.box(cast.router.id).mend()
+    another = Deliverer(rt, routers.links)  # another process, whose turn it would be
+    another.kinds = routers.kinds
+    for _ in range(3):
+        clock.advance(7)
+        time.sleep(0.3)
+        for deliverer in (another, routers.deliverer):
+            routers.loop.submit(deliverer.due(cast.router.id, bulk=False)).result(10)
+    assert asked == []
+
+    go_on.set()
+    wait_until(lambda: cast.row(GuestSession, redemption.session_id).state == "online")
+    assert len(fake.box(spare.id).sessions) == 1 and fake.box(cast.router.id).sessions == {}
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_a_guest_is_let_in_between_two_calls_of_a_thousand_cards(rt, cast, clock, shop, monkeypatch):

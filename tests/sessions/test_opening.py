@@ -14,8 +14,10 @@ from bawaba.routers.drivers import fake
 from bawaba.routers.errors import RouterUnreachableNow
 from bawaba.routers.models import RouterJob
 from bawaba.sessions import redeem as redeeming
+from bawaba.sessions import service
 from bawaba.sessions.errors import UnknownPlace
 from bawaba.sessions.models import GuestSession
+from bawaba.vouchers import making
 from bawaba.vouchers.models import Voucher
 from tests.cast import HOUR, MIB, PHONE, TABLET
 from tests.sessions.test_accounting import look, the_session
@@ -154,6 +156,30 @@ def test_what_was_moved_before_a_phone_left_and_came_back_counts_once(rt, cast, 
     look(rt, cast.router.id)
 
     assert cast.row(Voucher, card.id).bytes_down == the_session(rt).bytes_down == 21 * MIB
+
+
+def test_a_router_in_maintenance_hears_of_no_kick_no_card_and_no_guest_whom_a_spare_takes(rt, cast, clock):
+    site = cast.make_site(mode="router_held")
+    first, spare = (cast.make_router(site.id, failover_group="a") for _ in range(2))
+    box = fake.box(first.id, clock)
+    online = redeeming.redeem(rt, cast.make_voucher(site_id=site.id).code, cast.guest(router=first))
+    routers_service.change_router(rt, SYSTEM, first.id, {"status": "maintenance"})
+    box.calls.clear()
+
+    service.terminate(rt, SYSTEM, online.session_id)
+    making.make_card(rt, SYSTEM, making.CardOrder(cast.make_plan(site_id=site.id).plan_id))
+    guest = cast.guest(TABLET, first)
+    assert redeeming.redeem(rt, cast.make_voucher(site_id=site.id).code, guest).status == "online"
+
+    assert box.calls == [] and len(fake.box(spare.id).sessions) == 1
+    info, error = routers_service.test_router(rt, SYSTEM, first.id)  # what its owner asks by hand is asked
+    assert info is not None and error is None
+
+    routers_service.change_router(rt, SYSTEM, first.id, {"status": "up"})
+    clock.advance(30)
+    routers = rt.parts["routers"]
+    routers.loop.submit(routers._deliver_due(first.id)).result(10)
+    assert box.sessions == {} and len(box.cards) == 1
 
 
 def test_a_router_in_maintenance_is_left_alone_and_no_card_is_spent_on_it(rt, cast):
