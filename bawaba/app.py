@@ -34,7 +34,7 @@ from bawaba.sales import api as sales_api
 from bawaba.sales import counter_api, counter_web
 from bawaba.sales import web as sales_pages
 from bawaba.sessions import api as sessions_api
-from bawaba.sessions import card_page
+from bawaba.sessions import card_page, care_api, care_web
 from bawaba.sessions import web as sessions_pages
 from bawaba.sites import api as sites_api
 from bawaba.sites import web as sites_pages
@@ -77,6 +77,8 @@ BLUEPRINTS = [
     counter_api.bp,
     batch_page.bp,
     card_page.bp,
+    care_web.bp,
+    care_api.bp,
     sessions_pages.bp,
     portal_api.bp,
     portal_web.bp,

@@ -109,6 +109,12 @@ def is_known(rt: Runtime, seal: str) -> bool:
     return rt.read(lambda db: db.scalar(select(AuditEntry.id).where(AuditEntry.chain == wanted).limit(1))) is not None
 
 
+def deeds_of_card(db: Session, voucher_id: int) -> Sequence[AuditEntry]:
+    """What people did to one card, the latest first, 20 at most (step)."""
+    deeds = select(AuditEntry).where(AuditEntry.subject == "voucher", AuditEntry.subject_id == voucher_id)
+    return db.scalars(deeds.order_by(AuditEntry.id.desc()).limit(20)).all()
+
+
 def list_entries(
     db: Session, actor: Actor, page: PageRequest, *, by: str | None = None, action: str | None = None
 ) -> Sequence[AuditEntry]:

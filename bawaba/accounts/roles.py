@@ -8,7 +8,9 @@ ADMIN, OPERATOR, VIEWER, CLERK = "admin", "operator", "viewer", "clerk"
 
 READS = frozenset({"vouchers:read", "sessions:read", "plans:read", "routers:read", "reports:read"})
 SELLS = frozenset({"counter:sell", "cards:check"})
-OPERATES = frozenset({"vouchers:create", "vouchers:codes", "vouchers:disable", "batches:print", "sessions:terminate"})
+OPERATES = frozenset(
+    {"cards:change", "vouchers:create", "vouchers:codes", "vouchers:disable", "batches:print", "sessions:terminate"}
+)
 ADMINISTERS = frozenset(
     {
         "plans:write",

@@ -91,6 +91,18 @@ def hold(db: Session, router_ids: Sequence[int], cards: Sequence[CardToHold]) ->
         db.execute(insert(RouterGrant), rows)
 
 
+def give_more(db: Session, voucher_id: int, limits: Mapping[str, int | None], now: datetime) -> None:
+    """A card has new limits (these fields of `Limits`): the routers that hold it are to have them too."""
+    held = select(RouterGrant).where(RouterGrant.key == voucher_id, RouterGrant.wanted).with_for_update()
+    for grant in db.scalars(held.order_by(RouterGrant.router_id)):
+        changed = {**grant.limits, **limits}
+        if changed == grant.limits:
+            continue
+        grant.limits, grant.rev = changed, grant.rev + 1
+        grant.refusals, grant.given_up = 0, False
+        promise_cards(db, grant.router_id, now)
+
+
 def want(db: Session, voucher_ids: Sequence[int], wanted: bool, now: datetime) -> list[Promised]:
     """Say that cards should (not) be on their routers any more, and promise it to each router."""
     changed = (

@@ -10,7 +10,8 @@ from bawaba.core.statement import Statement
 
 RECORD = Statement(
     "INSERT INTO sale (voucher_id, site_id, plan_version_id, price_minor, currency, sold_by, sold_at) "
-    "SELECT id, site_id, plan_version_id, price_minor, currency, :sold_by, :now FROM voucher WHERE id = :voucher_id "
+    "SELECT id, site_id, plan_version_id, price_minor, currency, :sold_by, :now FROM voucher "
+    "WHERE id = :voucher_id AND NOT is_free "
     "ON CONFLICT (voucher_id) DO NOTHING"
 )
 

@@ -27,7 +27,8 @@ LIVE_AT = Statement(
     "s.ended_at, s.rev, s.seen_up, s.seen_down, s.seen_epoch, s.bytes_up, s.bytes_down, s.active_at, s.created_at, "
     "s.seen_at, s.router_key, "
     "v.over_at, v.ends_at, v.first_used_at, v.disabled_at, v.used_seconds, v.bytes_up, v.bytes_down, "
-    "p.kind, p.duration_seconds, p.valid_for_seconds, p.quota_bytes, p.quota_up_bytes, p.quota_down_bytes, "
+    "p.kind, p.duration_seconds + v.extra_seconds, p.valid_for_seconds + v.extra_seconds, "
+    "p.quota_bytes + v.extra_bytes, p.quota_up_bytes, p.quota_down_bytes, "
     "p.idle_timeout_seconds, p.devices_at_once "
     "FROM guest_session s JOIN voucher v ON v.id = s.voucher_id JOIN plan_version p ON p.id = v.plan_version_id "
     "WHERE s.router_id = :router_id AND s.ended_at IS NULL ORDER BY v.id {lock v, s}",  # a kick or a move waits

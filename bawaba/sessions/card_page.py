@@ -9,16 +9,18 @@ from flask import Response, request
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from bawaba.accounts.audit import deeds_of_card as deeds_of
 from bawaba.accounts.queries import usernames
 from bawaba.routers import cards as held
-from bawaba.sessions import queries, rules, service
+from bawaba.sessions import queries, service
+from bawaba.sessions.checking import left_at
 from bawaba.sessions.ending import LIVE
 from bawaba.sessions.web import lines
-from bawaba.vouchers import claiming, making, printing
+from bawaba.vouchers import making, printing
 from bawaba.vouchers.batch_page import layouts, paper_language, with_names
-from bawaba.vouchers.models import Batch
+from bawaba.vouchers.models import Batch, Voucher
 from bawaba.vouchers.queries import card_journal, get_card
-from bawaba.vouchers.rules import end_as_used, status_at
+from bawaba.vouchers.rules import status_at
 from bawaba.web import pages
 from bawaba.web.downloads import send_once
 from bawaba.web.guard import actor, requires, runtime
@@ -34,6 +36,27 @@ pages.say(
 )
 
 
+DEEDS = {
+    "card.made": "Made",
+    "card.sold": "Sold at the counter",
+    "sale.undone": "Sale taken back",
+    "card.printed": "Printed",
+    "card.disabled": "Switched off",
+    "card.enabled": "Switched on again",
+    "card.extended": "Extended",
+    "card.added_to": "Another card added",
+    "card.frozen": "Frozen",
+    "card.unfrozen": "Let go on",
+    "card.replaced": "Replaced",
+}
+
+
+@bp.app_template_global()
+def card_deed(action: str) -> str:
+    """What was done to a card, in words."""
+    return _(DEEDS[action]) if action in DEEDS else action
+
+
 @bp.get("/cards/<int:voucher_id>")
 @requires("vouchers:read")
 def show_card(voucher_id: int) -> Response:
@@ -43,13 +66,14 @@ def show_card(voucher_id: int) -> Response:
     def read(db: Session) -> dict[str, Any]:
         voucher, version = get_card(db, actor(), voucher_id)
         now = rt.clock.now()
-        facts = claiming.LOOK_BY_ID.first(db, id=voucher.id)
         rows = queries.list_sessions(db, actor(), page, voucher_id=voucher.id)
         return {
             "card": voucher,
             "version": version,
             "status": status_at(voucher, now),
-            "left": rules.left_on(facts, end_as_used(facts, now), LIVE.all(db, voucher_id=voucher.id), now),
+            "left": left_at(db, voucher, now),
+            "deeds": deeds_of(db, voucher.id),
+            "other": db.get(Voucher, voucher.moved_to) if voucher.moved_to else None,
             "batch": db.get(Batch, voucher.batch_id) if voucher.batch_id else None,
             "made_by": usernames(db, [voucher.created_by] if voucher.created_by else []).get(voucher.created_by or 0),
             "sync": held.sync_states(db, [voucher.id]).get(voucher.id),

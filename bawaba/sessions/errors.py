@@ -42,6 +42,36 @@ class NothingToResume(NotFound):
     code = "nothing_to_resume"
 
 
+class CardSwitchedOff(Conflict):
+    """The card is switched off or frozen."""
+
+    code = "card_switched_off"
+
+
+class CardMoved(Conflict):
+    """What was on this card is on another: it was replaced or added to it; `details["to"]` is that one's id."""
+
+    code = "card_moved"
+
+
+class CardSpent(Conflict):
+    """There is nothing left on the card."""
+
+    code = "card_spent"
+
+
+class CardInUse(Conflict):
+    """Somebody is online by the card that is to be added."""
+
+    code = "card_in_use"
+
+
+class CardsDiffer(Conflict):
+    """The cards are not of one sort, or they are the same card."""
+
+    code = "cards_differ"
+
+
 class SessionNotFound(NotFound):
     """There is no such session at a site that the caller sees."""
 
@@ -55,5 +85,10 @@ say(
     unknown_place="We cannot tell where you are. Join the WiFi again, then open this page again.",
     unknown_device="The router does not know your device yet. Leave the WiFi, join it again and try once more.",
     nothing_to_resume="This device has no card with anything left. Type the code of a card.",
+    card_switched_off="This card is switched off. Switch it on first.",
+    card_moved="What was on this card is on another card now.",
+    card_spent="There is nothing left on this card.",
+    card_in_use="Somebody is online with that card right now. Disconnect them first.",
+    cards_differ="These two cards cannot be added up: they differ in speed, devices or kind of time.",
     session_not_found="There is no such session here.",
 )

@@ -77,7 +77,18 @@ def wait_s(db: Session, meters: Meters, device: str, now: datetime) -> int:
 
 def count_wrong(db: Session, site_id: int, device: str, per_minute: int, now: datetime) -> list[str]:
     """Count a wrong code. Answers whose cap was crossed by it: the device, and "" for the whole site."""
-    crossed = []
+    crossed = [device] if count_device(db, site_id, device, now) else []
+    whole = _locked(db, site_id, WHOLE_SITE, now)
+    before = drained(whole.tries, whole.counted_at, per_minute, now)
+    fill = min(before + 1, SITE_BURST + 1.0)
+    SAVE_METER.run(db, id=whole.id, tries=fill, blocks=0, blocked_until=None, now=now)
+    if before < SITE_BURST <= fill:
+        crossed.append(WHOLE_SITE)
+    return crossed
+
+
+def count_device(db: Session, site_id: int, device: str, now: datetime) -> bool:
+    """Count a wrong code of one device; True when that crosses its cap."""
     meter = _locked(db, site_id, device, now)
     recent = now - meter.counted_at < timedelta(seconds=DEVICE_WINDOW_S)
     tries = (meter.tries if recent else 0) + 1
@@ -86,15 +97,17 @@ def count_wrong(db: Session, site_id: int, device: str, per_minute: int, now: da
     if tries >= DEVICE_TRIES:
         blocked_until = now + timedelta(seconds=min(FIRST_WAIT_S * 2**blocks, LONGEST_WAIT_S))
         tries, blocks = 0, min(blocks + 1, 10)
-        crossed.append(device)
     SAVE_METER.run(db, id=meter.id, tries=tries, blocks=blocks, blocked_until=blocked_until, now=now)
-    whole = _locked(db, site_id, WHOLE_SITE, now)
-    before = drained(whole.tries, whole.counted_at, per_minute, now)
-    fill = min(before + 1, SITE_BURST + 1.0)
-    SAVE_METER.run(db, id=whole.id, tries=fill, blocks=0, blocked_until=None, now=now)
-    if before < SITE_BURST <= fill:
-        crossed.append(WHOLE_SITE)
-    return crossed
+    return tries == 0
+
+
+def blocked_s(db: Session, site_id: int, device: str, now: datetime) -> int:
+    """Seconds that a device is over its own cap for; 0 when it may try."""
+    meter = LOCK_METER.first(db, site_id=site_id, device=device)
+    if meter is None or meter.blocked_until is None or meter.blocked_until <= now:
+        return 0
+    left: float = (meter.blocked_until - now).total_seconds()
+    return max(1, math.ceil(left))
 
 
 def forgive_device(db: Session, site_id: int, device: str) -> None:

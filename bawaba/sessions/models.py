@@ -51,6 +51,19 @@ class GuestSession(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
+class Trial(Base):
+    """A free trial that a device had on a day of the site; the database allows one."""
+
+    __tablename__ = "trial"
+    __table_args__ = (UniqueConstraint("site_id", "device", "day"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"))
+    device: Mapped[str] = mapped_column(String(45))
+    day: Mapped[str] = mapped_column(String(10))
+    voucher_id: Mapped[int] = mapped_column(ForeignKey("voucher.id"))
+
+
 class GuessMeter(Base):
     """Wrong codes tried, by device and by site. The caps bound the writes, so the database can hold them exactly."""
 

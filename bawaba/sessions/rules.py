@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from math import ceil
 from typing import Protocol
 
 SESSION_TIMEOUT = "Session-Timeout"  # terminate causes in RADIUS's words (RFC 2866, 5.10)
@@ -73,6 +74,9 @@ class Left:
         return 0 in (self.bytes_total, self.bytes_up, self.bytes_down)
 
 
+NOTHING = Left(0, None, None, None)
+
+
 def left_on(card: Card, over_at: datetime | None, live: Sequence[Live], now: datetime) -> Left:
     """What is left: by the clock to `over_at` (`vouchers.rules.end_as_used`), by time online less what runs now, and by
     data as booked."""
@@ -95,6 +99,28 @@ def _less(quota: int | None, used: int) -> int | None:
     if quota is None:
         return None
     return quota - used if quota - used >= LEAST_BYTES else 0
+
+
+class Sort(Card, Protocol):
+    """What two cards must have in common to be added up."""
+
+    @property
+    def rate_down_kbps(self) -> int | None: ...
+    @property
+    def rate_up_kbps(self) -> int | None: ...
+    @property
+    def devices_at_once(self) -> int: ...
+
+
+def same_sort(card: Sort, other: Sort) -> bool:
+    """Whether what is left on one card may go onto another: the same kind of time, the same limits that there are, the
+    same speed, the same number of devices. Cards with quotas by direction are not added up."""
+    for each in (card, other):
+        if each.quota_up_bytes is not None or each.quota_down_bytes is not None:
+            return False
+    has_limits = [(each.duration_seconds is None, each.quota_bytes is None) for each in (card, other)]
+    given = [(each.kind, each.rate_down_kbps, each.rate_up_kbps, each.devices_at_once) for each in (card, other)]
+    return has_limits[0] == has_limits[1] and given[0] == given[1]
 
 
 def is_silent(session: Live, idle_timeout_seconds: int, now: datetime) -> bool:
@@ -145,6 +171,7 @@ def booked(last: Reading, reading: Reading) -> tuple[Reading, int, int]:
 
 
 def online_seconds(start: datetime, active_at: datetime | None, end: datetime, *, give_back_tail: bool) -> int:
-    """Seconds a session is charged with; the silent tail after its last byte is given back when it ended by silence."""
+    """Seconds a session is charged with, each one that was begun; the silent tail after its last byte is given back
+    when it ended by silence. Rounded up, for whoever comes and goes all the time would else be online for nothing."""
     until = min(end, active_at) if give_back_tail and active_at is not None else end
-    return max(0, int((until - start).total_seconds()))
+    return max(0, ceil((until - start).total_seconds()))

@@ -17,18 +17,19 @@ from bawaba.routers.part import part
 from bawaba.routers.promises import Promised
 from bawaba.sessions import admission, queries, rules
 from bawaba.sessions.ending import end_session
-from bawaba.sessions.errors import NothingToResume
+from bawaba.sessions.errors import CardMoved, NothingToResume
 from bawaba.sessions.models import GuestSession
 from bawaba.sessions.redeem import GUEST_WAIT_S, Guest
 from bawaba.vouchers.models import Voucher
 from bawaba.vouchers.queries import Card, get_card
+from bawaba.vouchers.rules import thaw
 
 
 def terminate(rt: Runtime, actor: Actor, session_id: int) -> queries.Row:
     """End a session in the database and on its router; one that has ended already stays as it is."""
     job = rt.transact(_terminate, actor, session_id, rules.ADMIN_RESET, rt.clock.now())
     if job is not None:
-        _close(rt, [job], [session_id])
+        deliver(rt, [job], [session_id])
     return rt.read(queries.get_session, actor, session_id)
 
 
@@ -46,7 +47,7 @@ def log_out(rt: Runtime, guest: Guest) -> None:
     """A guest leaves: a used-time card keeps the rest. Raises `NothingToResume` when the device is not online."""
     job, session_id = rt.transact(_log_out, guest, rt.clock.now())
     if job is not None:
-        _close(rt, [job], [session_id])
+        deliver(rt, [job], [session_id])
 
 
 def _log_out(db: Session, guest: Guest, now: datetime) -> tuple[Promised | None, int]:
@@ -65,7 +66,7 @@ def _log_out(db: Session, guest: Guest, now: datetime) -> tuple[Promised | None,
 def set_disabled(rt: Runtime, actor: Actor, voucher_id: int, disabled: bool) -> Card:
     """Switch a card off, ending whoever is online by it, or on again as it was."""
     jobs, ended = rt.transact(_set_disabled, actor, voucher_id, disabled, rt.clock.now())
-    _close(rt, jobs, ended)
+    deliver(rt, jobs, ended)
     part(rt).wake()
     return rt.read(get_card, actor, voucher_id)
 
@@ -76,7 +77,10 @@ def _set_disabled(
     voucher, _ = get_card(db, actor, voucher_id)
     if (voucher.disabled_at is not None) == disabled:
         return [], []
-    db.get_one(Voucher, voucher.id).disabled_at = now if disabled else None
+    if not disabled and voucher.moved_to is not None:
+        raise CardMoved(to=voucher.moved_to)
+    _switch(db.get_one(Voucher, voucher.id), disabled, now)
+    db.flush()
     action = "card.disabled" if disabled else "card.enabled"
     audit.record(db, actor, action, voucher.site_id, "voucher", voucher.id, now, serial=voucher.serial)
     cards.want(db, [voucher.id], not disabled, now)
@@ -93,8 +97,15 @@ def _set_disabled(
     return jobs, ended
 
 
-def _close(rt: Runtime, jobs: list[Promised], session_ids: list[int]) -> None:
-    """Close access now where routers answer in time; else the promises stand and the outbox keeps them."""
+def _switch(voucher: Voucher, disabled: bool, now: datetime) -> None:
+    if not disabled and voucher.frozen_at is not None:
+        thaw(voucher, now)
+    else:
+        voucher.disabled_at = now if disabled else None
+
+
+def deliver(rt: Runtime, jobs: list[Promised], session_ids: list[int]) -> None:
+    """Do the routers' work now where they answer in time; else the promises stand and the outbox keeps them."""
     until = time.monotonic() + GUEST_WAIT_S
     for job in jobs:
         work = rt.read(part(rt).kinds[job.kind].prepare, job, rt.clock.now())

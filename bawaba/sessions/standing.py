@@ -73,4 +73,5 @@ def of_device(db: Session, site_id: int, device: str, now: datetime) -> Standing
 def may_resume(standing: Standing, now: datetime) -> bool:
     """Whether the device may go on with that card without typing it again."""
     card = standing.card
-    return standing.over and card.disabled_at is None and not is_over(card, now) and not standing.left.spent
+    is_off = card.disabled_at is not None or card.moved_to is not None
+    return standing.over and not is_off and not is_over(card, now) and not standing.left.spent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import String
+from sqlalchemy import ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bawaba.core.database import Base, BigId, UtcDateTime
@@ -29,4 +29,18 @@ class Site(Base):
     wrong_tries_per_minute: Mapped[int] = mapped_column(default=10)  # the site's own cap, sustained
     batches_made: Mapped[int] = mapped_column(default=0)  # serials: B042-0173
     singles_made: Mapped[int] = mapped_column(default=0)  # serials: S000173
+    colour: Mapped[str] = mapped_column(String(7), default="", server_default="")  # #rrggbb; empty: ours
+    terms: Mapped[str] = mapped_column(String(2000), default="", server_default="")  # what guests agree to
+    trial_minutes: Mapped[int | None]  # a free trial a device and day; None: there is none
+    trial_rate_kbps: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class SiteLogo(Base):
+    """A site's logo as guests get it: a small PNG that we made from what was uploaded."""
+
+    __tablename__ = "site_logo"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id", ondelete="CASCADE"), primary_key=True)
+    png: Mapped[bytes] = mapped_column(LargeBinary)
+    digest: Mapped[str] = mapped_column(String(16))

@@ -10,23 +10,25 @@ from sqlalchemy.orm import Session
 from bawaba.core.errors import Problem
 from bawaba.core.statement import Statement
 from bawaba.vouchers import rules
-from bawaba.vouchers.errors import VoucherDisabled, VoucherExpired, WrongSite
+from bawaba.vouchers.errors import VoucherDisabled, VoucherExpired, VoucherUsed, WrongSite
 
 COLUMNS = (
     "id site_id batch_id plan_version_id serial status disabled_at ends_at over_at first_used_at used_seconds bytes_up "
-    "bytes_down devices_seen moved_on moves_that_day "
+    "bytes_down devices_seen moved_on moves_that_day frozen_at moved_to is_free "
     "plan_id plan_name kind duration_seconds quota_bytes quota_up_bytes quota_down_bytes rate_up_kbps rate_down_kbps "
     "devices_at_once devices_ever valid_for_seconds shelf_life_seconds idle_timeout_seconds"
 )
 SELECT_CARD = """
 SELECT v.id, v.site_id, v.batch_id, v.plan_version_id, v.serial, v.status, v.disabled_at, v.ends_at, v.over_at,
   v.first_used_at, v.used_seconds, v.bytes_up, v.bytes_down, v.devices_seen, v.moved_on, v.moves_that_day,
-  p.plan_id, p.name, p.kind, p.duration_seconds, p.quota_bytes, p.quota_up_bytes, p.quota_down_bytes, p.rate_up_kbps,
-  p.rate_down_kbps, p.devices_at_once, p.devices_ever, p.valid_for_seconds, p.shelf_life_seconds,
+  v.frozen_at, v.moved_to, v.is_free,
+  p.plan_id, p.name, p.kind, p.duration_seconds + v.extra_seconds, p.quota_bytes + v.extra_bytes,
+  p.quota_up_bytes, p.quota_down_bytes, p.rate_up_kbps,
+  p.rate_down_kbps, p.devices_at_once, p.devices_ever, p.valid_for_seconds + v.extra_seconds, p.shelf_life_seconds,
   p.idle_timeout_seconds
 FROM voucher v JOIN plan_version p ON p.id = v.plan_version_id
 """
-TIMES = ("disabled_at", "ends_at", "over_at", "first_used_at")
+TIMES = ("disabled_at", "ends_at", "over_at", "first_used_at", "frozen_at")
 READY = "(v.batch_id IS NULL OR EXISTS (SELECT 1 FROM batch b WHERE b.id = v.batch_id AND b.state = 'ready'))"
 LOCK = "{lock v}"
 
@@ -57,7 +59,9 @@ def validate_voucher(card: Any, site_id: int, now: datetime) -> Problem | None:
     if card.site_id != site_id:
         return WrongSite()
     if card.disabled_at is not None:
-        return VoucherDisabled()
+        return VoucherDisabled(frozen=card.frozen_at is not None)
+    if card.moved_to is not None:
+        return VoucherUsed(moved=True)
     if rules.is_over(card, now):
         return VoucherExpired(ended_at=card.over_at)
     return None

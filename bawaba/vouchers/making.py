@@ -113,6 +113,21 @@ def _make_card(
     return (voucher, version), _promise_to_hold(db, site, [voucher], version, now)
 
 
+def put_in_place_of(
+    db: Session, rt: Runtime, lost: Voucher, facts: dict[str, Any], actor: Actor, now: datetime
+) -> Voucher:
+    """Insert a card with a new code and serial and with these facts of one that was lost (step)."""
+    number = _next(db, lost.site_id, Site.singles_made)
+    made = {"number": number, "serial": rules.single_serial(number), "note": lost.note, "devices_seen": 0}
+    row = {**facts, **made, "batch_id": None, "created_by": actor.user_id, "created_at": now}
+    style: codes.Style = "digits" if open_code(rt.keyring, lost).isdigit() else "letters"
+    voucher_id = None
+    while voucher_id is None:
+        (code,) = codes.new_codes(rt.rng, style, 1)
+        voucher_id = _insert_one(db, row | _secrets(rt.keyring, code))
+    return db.get_one(Voucher, voucher_id)
+
+
 def _insert_one(db: Session, row: dict[str, Any]) -> int | None:
     """Insert a card; None when its code exists already."""
     inserted: int | None = db.scalar(_insert_new(db).values(**row).returning(Voucher.id))

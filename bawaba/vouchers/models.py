@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bawaba.core.database import Base, BigId, UtcDateTime
@@ -84,6 +84,11 @@ class Voucher(Base):
     devices_seen: Mapped[int] = mapped_column(default=0)
     moved_on: Mapped[str | None] = mapped_column(String(10))  # the site's day of the last move to another phone
     moves_that_day: Mapped[int] = mapped_column(default=0)
+    extra_seconds: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")  # beyond the plan's
+    extra_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # switched off with its clock stopped
+    moved_to: Mapped[int | None] = mapped_column(BigInteger)  # the card that has what was on this one
+    is_free: Mapped[bool] = mapped_column(default=False, server_default=false())  # no sale: a trial, or a lost card's
     price_minor: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(String(3))
     note: Mapped[str] = mapped_column(String(200), default="")

@@ -76,6 +76,36 @@ def end_as_used(card: UsedFacts, now: datetime) -> datetime | None:
     return card.over_at if card.first_used_at is not None else used_until(card, now, card.ends_at)
 
 
+def extended(end: datetime | None, now: datetime, seconds: int) -> datetime | None:
+    """An end moved on by so much; one that is over already, from now. No end stays none."""
+    if end is None or not seconds:
+        return end
+    return max(end, now) + timedelta(seconds=seconds)
+
+
+class Frozen(Protocol):
+    """The columns of a card that a thaw changes."""
+
+    status: str
+    frozen_at: datetime | None
+    disabled_at: datetime | None
+    over_at: datetime | None
+    ends_at: datetime | None
+    expires_unused_at: datetime | None
+
+
+def thaw(card: Frozen, now: datetime) -> None:
+    """Switch a frozen card on: its ends move by the time that it was frozen, all but a fixed one."""
+    if card.frozen_at is None:
+        return
+    held = max(timedelta(0), now - card.frozen_at)
+    if card.over_at is not None:
+        card.over_at = earliest(card.over_at + held, card.ends_at)
+    if card.status == "unused" and card.expires_unused_at is not None:
+        card.expires_unused_at += held
+    card.disabled_at = card.frozen_at = None
+
+
 def earliest(*times: datetime | None) -> datetime | None:
     """The first of the times that are set."""
     return min((time for time in times if time is not None), default=None)

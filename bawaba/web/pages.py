@@ -48,7 +48,7 @@ SALES = Link("/sales", "sales", "Sales", "reports:read")
 COUNTER = Link("/counter", "counter", "Counter", "counter:sell")
 CHECK = Link("/check", "search", "Check a card", "cards:check", "Check")
 MENU: Sequence[tuple[str, Sequence[Link]]] = (
-    ("", (DASHBOARD, COUNTER, MAKE, CARDS, BATCHES, SESSIONS, SALES)),
+    ("", (DASHBOARD, COUNTER, CHECK, MAKE, CARDS, BATCHES, SESSIONS, SALES)),
     (
         "Network",
         (
@@ -69,7 +69,7 @@ MENU: Sequence[tuple[str, Sequence[Link]]] = (
     ),
 )
 TABS = (DASHBOARD, CARDS, MAKE, SESSIONS)
-TABS_OF_CLERKS = (COUNTER,)
+TABS_OF_CLERKS = (COUNTER, CHECK)
 SAID: dict[str, Said] = {}
 
 
