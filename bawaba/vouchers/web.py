@@ -168,7 +168,7 @@ def _form(plans: Sequence[PlanNow], form: Form, status: int = 200) -> Response:
         plans=plans,
         quantities=QUANTITIES,
         examples=EXAMPLES,
-        usual_style=making.default_style(facts["site"]) if facts else "digits",
+        usual_style=making.default_style(facts["site"]) if "site" in facts else "digits",
         unreachable=config.portal_url if config.is_portal_out_of_reach else "",
         has_more=any(form.value(name) or form.fault(name) for name in ("prefix", "note", "price_minor", "ends_at")),
         **facts,
