@@ -325,6 +325,21 @@ def router_setup_script(router_id: int, undo: bool, tunnel: bool, **wanted: Any)
 
 
 @main.group()
+def reports() -> None:
+    """What was sold and used."""
+
+
+@reports.command("rebuild")
+def reports_rebuild() -> None:
+    """Add up every sale and session anew. Nothing is lost meanwhile; reports say that they are being counted."""
+    from bawaba.reports import counting
+
+    with _runtime() as rt:
+        counting.rebuild(rt)
+        click.echo("done")
+
+
+@main.group()
 def radius() -> None:
     """Gateways that ask by RADIUS, with FreeRADIUS in front."""
 

@@ -28,6 +28,7 @@ from bawaba.notifications import incidents
 from bawaba.notifications.notifier import Notifier
 from bawaba.plans import service as plans
 from bawaba.radius import naming, watching
+from bawaba.reports.counting import Counting
 from bawaba.routers import cards, devices, promises, removing
 from bawaba.routers.part import Routers
 from bawaba.sessions import admission, guessing, leaving, offline
@@ -83,12 +84,13 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     rt.parts["housekeeping"] = Housekeeping(rt)
     rt.parts["notifier"] = Notifier(rt)
     rt.parts["backups"] = Backups(rt)
+    rt.parts["counting"] = Counting(rt)
     return rt
 
 
 def start_background(rt: Runtime) -> None:
     """Begin to poll, deliver, make batches and keep house."""
-    for name in ("routers", "batch_maker", "housekeeping", "notifier", "backups"):
+    for name in ("routers", "batch_maker", "housekeeping", "notifier", "backups", "counting"):
         rt.parts[name].start()
     loop = rt.parts["routers"].loop
     loop.keep(rt.parts["samples"].keep_writing(), "looks at routers")
@@ -98,7 +100,7 @@ def start_background(rt: Runtime) -> None:
 
 def stop(rt: Runtime) -> None:
     """End what runs, in the order that lets each finish."""
-    for name in ("backups", "notifier", "housekeeping", "batch_maker", "routers"):
+    for name in ("counting", "backups", "notifier", "housekeeping", "batch_maker", "routers"):
         rt.parts[name].stop()
     rt.database.close()
 

@@ -88,6 +88,12 @@ def from_micros(value: int) -> datetime:
     return EPOCH + timedelta(microseconds=value)
 
 
+def one_moment(db: Session) -> None:
+    """Have all statements of a step see the database as it stands at the first. To be called before any other."""
+    if not db.info["sqlite"]:  # where every transaction is like that
+        db.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+
+
 class DatabaseAway(Unavailable):
     """The database does not answer, and did not after a few tries."""
 

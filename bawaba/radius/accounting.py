@@ -67,7 +67,7 @@ LATER_LIFE = Statement(
 )
 BOOK_SESSION = Statement(
     "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, seen_at = :now, "
-    "active_at = :active_at WHERE id = :id"
+    "active_at = :active_at, told = 0 WHERE id = :id"
 )
 FELL_SILENT = Statement("UPDATE guest_session SET active_at = :at WHERE id = :id")
 OPEN_KICK = Statement(

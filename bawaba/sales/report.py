@@ -1,25 +1,22 @@
-"""What a site sold in a period, by day, by plan or by batch: one statement over an index range each."""
+"""What a site sold in a period, by day, by plan or by batch, from the sums of its days."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-from sqlalchemy import Integer, and_, column, func, select, values
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bawaba.core.database import UtcDateTime
+from bawaba.core.database import one_moment
 from bawaba.plans.models import Plan, PlanVersion
-from bawaba.sales.models import Sale
-from bawaba.sales.queries import Sold, sold_between
 from bawaba.sales.rules import Period
+from bawaba.sales.sums import Sold, sums_of
 from bawaba.sites.models import Site
-from bawaba.vouchers.models import Batch, Voucher
+from bawaba.vouchers.models import Batch
 
 LINES_MOST = 500
-CARDS, TOTAL = func.count().label("cards"), func.sum(Sale.price_minor).label("total")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,64 +33,60 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`totals` are of the whole period; `is_cut` says that there are more lines than are shown."""
+    """`totals` (currency, cards, minor units) are of the whole period; `is_cut` says that there are more lines than are
+    shown."""
 
     lines: list[Line]
-    totals: list[Sold]
+    totals: list[tuple[str, int, int]]
     is_cut: bool
 
 
 def report(db: Session, site: Site, time: Period, by: str) -> Report:
-    """Sales of a site (step). `by` is one of `BY`."""
+    """Sales of a site (step, the first of its transaction). `by` is one of `BY`."""
+    one_moment(db)
     lines = BY[by](db, site.id, time)
-    totals = sold_between(db, site.id, time.start, time.end)
+    totals = [(sold.currency, sold.cards, sold.total_minor) for sold in sums_of(db, site.id, time, "all")]
+    totals.sort(key=lambda total: -total[1])
     return Report(lines[:LINES_MOST], totals, len(lines) > LINES_MOST)
 
 
 def _by_day(db: Session, site_id: int, time: Period) -> list[Line]:
     """The latest day first; days without a sale are left out."""
-    place, start, end = column("place", Integer), column("start_at", UtcDateTime), column("end_at", UtcDateTime)
-    every = time.days()
-    rows = [(number, begins, ends) for number, (_day, begins, ends) in enumerate(every)]
-    days = values(place, start, end, name="given").data(rows).cte("days")
-    of_day = and_(Sale.site_id == site_id, Sale.sold_at >= days.c.start_at, Sale.sold_at < days.c.end_at)
-    wanted = select(days.c.place, Sale.currency, CARDS, TOTAL).select_from(days).join(Sale, of_day)
-    grouped = wanted.group_by(days.c.place, Sale.currency).order_by(days.c.place.desc(), CARDS.desc())
+    found = sorted(sums_of(db, site_id, time, "all", by_day=True), key=lambda sold: (-sold.day, -sold.cards))
     return [
-        Line(_iso(every[row[0]][0]), None, row.currency, row.cards, int(row.total))
-        for row in db.execute(grouped.limit(LINES_MOST + 1))
+        Line(date.fromordinal(sold.day).isoformat(), None, sold.currency, sold.cards, sold.total_minor)
+        for sold in found[: LINES_MOST + 1]
     ]
 
 
 def _by_plan(db: Session, site_id: int, time: Period) -> list[Line]:
     """Most cards first."""
-    wanted = select(PlanVersion.plan_id.label("id"), Sale.currency, CARDS, TOTAL)
-    wanted = wanted.join(PlanVersion, PlanVersion.id == Sale.plan_version_id)
-    rows = _grouped(db, wanted, site_id, time, PlanVersion.plan_id, CARDS.desc())
-    newest = (PlanVersion.plan_id == Plan.id) & (PlanVersion.version == Plan.version)
-    named = select(Plan.id, PlanVersion.name).join(PlanVersion, newest)
-    names = {row.id: row.name for row in db.execute(named.where(Plan.id.in_({row.id for row in rows})))}
-    return [Line(names.get(row.id, ""), row.id, row.currency, row.cards, int(row.total)) for row in rows]
+    found = sorted(sums_of(db, site_id, time, "plan"), key=lambda sold: (-sold.cards, sold.currency))
+    names = plan_names(db, {sold.ref for sold in found[:LINES_MOST]})
+    return [_line(sold, names.get(sold.ref, "")) for sold in found[: LINES_MOST + 1]]
 
 
 def _by_batch(db: Session, site_id: int, time: Period) -> list[Line]:
     """The newest batch first, cards made alone last."""
-    wanted = select(Voucher.batch_id.label("id"), Sale.currency, CARDS, TOTAL)
-    wanted = wanted.join(Voucher, Voucher.id == Sale.voucher_id)
-    rows = _grouped(db, wanted, site_id, time, Voucher.batch_id, Voucher.batch_id.desc().nulls_last())
-    numbers = select(Batch.id, Batch.number).where(Batch.id.in_({row.id for row in rows if row.id is not None}))
-    labels = {row.id: f"B{row.number:03d}" for row in db.execute(numbers)}
-    return [Line(labels.get(row.id, ""), row.id, row.currency, row.cards, int(row.total)) for row in rows]
+    found = sorted(sums_of(db, site_id, time, "batch"), key=lambda sold: (-sold.ref, sold.currency))
+    labels = batch_labels(db, {sold.ref for sold in found[:LINES_MOST]})
+    return [_line(sold, labels.get(sold.ref, "")) for sold in found[: LINES_MOST + 1]]
 
 
-def _grouped(db: Session, wanted: Any, site_id: int, time: Period, group: Any, order: Any) -> Sequence[Any]:
-    in_time = and_(Sale.site_id == site_id, Sale.sold_at >= time.start, Sale.sold_at < time.end)
-    grouped = wanted.where(in_time).group_by(group, Sale.currency).order_by(order, Sale.currency)
-    return db.execute(grouped.limit(LINES_MOST + 1)).all()
+def _line(sold: Sold, name: str) -> Line:
+    return Line(name, sold.ref or None, sold.currency, sold.cards, sold.total_minor)
 
 
-def _iso(day: date) -> str:
-    return day.isoformat()
+def plan_names(db: Session, ids: set[int]) -> dict[int, str]:
+    """The names of plans, as they are called now."""
+    newest = (PlanVersion.plan_id == Plan.id) & (PlanVersion.version == Plan.version)
+    named = select(Plan.id, PlanVersion.name).join(PlanVersion, newest)
+    return {row.id: row.name for row in db.execute(named.where(Plan.id.in_(ids)))}
+
+
+def batch_labels(db: Session, ids: set[int]) -> dict[int, str]:
+    """What batches are called, like B042."""
+    return {row.id: f"B{row.number:03d}" for row in db.execute(select(Batch.id, Batch.number).where(Batch.id.in_(ids)))}
 
 
 BY: dict[str, Callable[[Session, int, Period], list[Line]]] = {

@@ -78,7 +78,7 @@ KICK_THERE = Statement(
 KICK_PAYLOAD = Statement("SELECT payload FROM router_job WHERE id = :id", "payload")
 COUNT = Statement(
     "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, seen_up = :seen_up, "
-    "seen_down = :seen_down, seen_epoch = :epoch WHERE id = :id"
+    "seen_down = :seen_down, seen_epoch = :epoch, told = 0 WHERE id = :id"
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, SmallInteger, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bawaba.core.database import Base, BigId, UtcDateTime
@@ -16,6 +16,7 @@ class GuestSession(Base):
 
     Counters: `bytes_*` is what was booked; `seen_*` is the router's last reading, and `seen_epoch` which life of the
     router's counters it belongs to. `active_at` is when the device last moved a byte: the tail after it is given back.
+    `told`: 1 once `use_sum` holds it, as it stands in `told_*`; who changes an ended one makes it 0 again.
     """
 
     __tablename__ = "guest_session"
@@ -24,6 +25,7 @@ class GuestSession(Base):
         Index("guest_session_card", "voucher_id", "client_mac", "id"),
         Index("guest_session_site", "site_id", "id"),
         Index("guest_session_device", "site_id", "client_mac", "created_at"),
+        Index("guest_session_untold", "site_id", "id", **_where("told = 0 AND ended_at IS NOT NULL")),
         Index("guest_session_one_live", "voucher_id", "client_mac", unique=True, **_where("ended_at IS NULL")),
     )
 
@@ -49,6 +51,29 @@ class GuestSession(Base):
     router_key: Mapped[str | None] = mapped_column(String(40))  # begun by the router itself: the key it has there
     terminate_cause: Mapped[str | None] = mapped_column(String(24))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    told: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    told_day: Mapped[int] = mapped_column(default=0, server_default="0")  # 0: in no sum yet
+    told_hour: Mapped[int] = mapped_column(default=0, server_default="0")
+    told_router_id: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    told_seconds: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    told_up: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    told_down: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+
+
+class UseSum(Base):
+    """Sessions added up by the day of the site's clock that they began on. `facet` is what `ref` is: all (0), hour
+    (0-23), plan, batch or router; `ref` 0 where there is none. `day` is as in `SaleSum`."""
+
+    __tablename__ = "use_sum"
+
+    site_id: Mapped[int] = mapped_column(ForeignKey("site.id"), primary_key=True)
+    facet: Mapped[str] = mapped_column(String(8), primary_key=True)
+    day: Mapped[int] = mapped_column(primary_key=True)
+    ref: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    sessions: Mapped[int] = mapped_column(BigInteger)
+    seconds: Mapped[int] = mapped_column(BigInteger)
+    up: Mapped[int] = mapped_column(BigInteger)
+    down: Mapped[int] = mapped_column(BigInteger)
 
 
 class Trial(Base):
