@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit, idempotency, signing_in
+from bawaba.authmon import watching as authmon_watching
 from bawaba.backups.scheduler import Backups
 from bawaba.core import cache, facts
 from bawaba.core.clock import Clock, SystemClock, boot_id
@@ -75,7 +76,7 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     }
     routers.keepers = [Holding(), cards.CardKeeper(), offline.OfflineUse(), SessionKeeper()]
     routers.send_home = leaving.send_home
-    routers.on_poll = watching.instead_of(polling.poll)
+    routers.on_poll = authmon_watching.instead_of(watching.instead_of(polling.poll))
     rt.parts["routers"] = routers
     rt.parts["samples"] = Samples(rt)
     rt.parts["traces"] = TraceRecorder(rt)

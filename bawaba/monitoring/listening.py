@@ -29,7 +29,7 @@ class Listening:
         """Listen to every router that this process polls and that tells what happens, for the life of the process."""
         while True:
             for router_id, driver in part(self._rt).links.talking():
-                if Cap.EVENTS in driver.caps:
+                if Cap.EVENTS in driver.caps and type(driver).events is not RouterDriver.events:  # else it calls us
                     self._listen_to(router_id, driver)
             await asyncio.sleep(self._look_every_s)
 

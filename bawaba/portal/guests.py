@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from bawaba.authmon import arriving
+from bawaba.authmon.gateways import DRIVER as FETCHES_ITSELF
 from bawaba.core.errors import Invalid, field_fault
 from bawaba.core.runtime import Runtime
 from bawaba.radius import signing_in
@@ -44,6 +46,8 @@ def identify(rt: Runtime, told: Told) -> Guest:
         return _believed(router, told)
     if signing_in.signs_in_itself(router.driver):
         return _reported(rt, router, told)
+    if router.driver == FETCHES_ITSELF:
+        return _redirected(rt, router, told)
     return _seen_by(rt, router, told)
 
 
@@ -73,6 +77,15 @@ def _reported(rt: Runtime, router: Entry, told: Told) -> Guest:
     if seen is None or seen.mac is None:
         raise UnknownDevice()
     return Guest(router.id, seen.mac, told.source_ip, told.site_ref)
+
+
+def _redirected(rt: Runtime, router: Entry, told: Told) -> Guest:
+    """A device whose gateway cannot be asked: it is let in by what the gateway's redirect alone gives its browser."""
+    hid = told.site_ref.get("hid")
+    if told.client_mac is None or hid is None or not arriving.came_by_redirect(hid):
+        raise UnknownDevice()
+    claimed = _believed(router, told)
+    return replace(claimed, mac=arriving.device_of(rt, router.id, claimed.mac, hid))
 
 
 def find_router(rt: Runtime, told: Told) -> Entry | None:

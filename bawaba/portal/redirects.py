@@ -92,7 +92,8 @@ def _opennds(fas: str) -> dict[str, str]:
     """The words of openNDS's `fas`: base64 of `name=value` joined by ", " (openNDS manual, Forward Authentication
     Service). `gatewayname` is URL-encoded and ends with the node's MAC, which is not part of the name."""
     try:
-        text = base64.b64decode(fas + "=" * (-len(fas) % 4), validate=True).decode()
+        plain = fas.replace(" ", "+")  # openNDS does not URL-encode it
+        text = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode()
     except (binascii.Error, ValueError):
         return {}
     pairs = (part.partition("=") for part in text.split(", "))

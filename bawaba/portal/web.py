@@ -11,6 +11,7 @@ from apiflask import APIBlueprint
 from flask import Response, redirect, request
 from flask.typing import ResponseReturnValue
 
+from bawaba.authmon import calls
 from bawaba.core.database import DatabaseAway
 from bawaba.core.errors import Forbidden, Problem
 from bawaba.portal import pages, words
@@ -54,10 +55,23 @@ def for_guests(view: Callable[..., ResponseReturnValue]) -> View:
 
 
 @bp.get("/")
+@open_to_everyone
+def index() -> ResponseReturnValue:
+    """The way in; and where openNDS calls, for it has one address for its guests and for itself."""
+    return calls.answer(runtime()) if calls.is_call() else way_in()
+
+
 @for_guests
-def index(here: Visit) -> ResponseReturnValue:
-    """The way in: who is online sees how they stand, who has something left goes on, the others type a code."""
+def way_in(here: Visit) -> ResponseReturnValue:
+    """Who is online sees how they stand, who has something left goes on, the others type a code."""
     return _home(here)
+
+
+@bp.route("/fas/", methods=["GET", "POST"])
+@open_to_everyone
+def from_opennds() -> ResponseReturnValue:
+    """Where openNDS sends its guests, and calls itself (FAS level 4)."""
+    return calls.answer(runtime()) if calls.is_call() else redirect(visit(runtime()).link("/"), 302)
 
 
 @bp.get("/guest/s/<site>/")
@@ -108,7 +122,7 @@ def log_out(here: Visit) -> ResponseReturnValue:
     try:
         service.log_out(here.rt, here.guest)
     except NothingToResume:
-        return redirect(here.link("/"), 303)
+        return redirect(here.link("/"), 302)
     return redirect(here.link("/", out="1"), 303)
 
 

@@ -19,7 +19,7 @@ from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.routers import promises, standing
 from bawaba.routers.breaker import FIRST_REST_S
-from bawaba.routers.driver import GatewayError, Handoff, Unsupported
+from bawaba.routers.driver import Awaited, GatewayError, Handoff, Unsupported
 from bawaba.routers.events import JobFailed
 from bawaba.routers.links import FAILURES, Links, NotItsTurn, RouterResting
 from bawaba.routers.models import Router, RouterJob
@@ -251,8 +251,8 @@ class Deliverer:
             result = await do(self._asker(job.router_id), work)
         except GatewayError as error:
             return error
-        if by_spare and isinstance(result, Handoff):
-            return Unsupported("the guest's browser is behind another router")
+        if by_spare and isinstance(result, Handoff | Awaited):
+            return Unsupported("the guest is behind another router")
         if handover is not None and handover.give(job, result):
             return None
         events = await self._rt.transact_async(promises.followed, kind, job, result, self._rt.clock.now())

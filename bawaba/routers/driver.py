@@ -138,6 +138,11 @@ class Handoff:
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """The gateway comes for this by itself: the promise stays open until it has said that it is done."""
+
+
+@dataclass(frozen=True, slots=True)
 class Info:
     """What `probe` learned."""
 
@@ -305,8 +310,9 @@ class RouterDriver:
         """Take rights away and end their sessions; one that is not there is fine."""
         raise Unsupported(f"{self.vendor} cannot drop cards")
 
-    async def admit(self, grant: Grant, client: Client) -> RouterSession | Handoff:
-        """Let a device in now, or say which form its browser must post. Asked twice: the new limits hold."""
+    async def admit(self, grant: Grant, client: Client) -> RouterSession | Handoff | Awaited:
+        """Let a device in now, or say which form its browser must post, or that the gateway fetches the right itself.
+        Asked twice: the new limits hold."""
         raise Unsupported(f"{self.vendor} cannot admit a device")
 
     async def kick(self, session: RouterSession | Client) -> RouterSession | None:

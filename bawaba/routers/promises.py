@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from bawaba.core import tracing
 from bawaba.core.events import Event
 from bawaba.core.statement import Statement
-from bawaba.routers.driver import GatewayError, Handoff
+from bawaba.routers.driver import Awaited, GatewayError, Handoff
 from bawaba.routers.models import THERE, Router, RouterJob
 
 HANDED = "handed"  # in a job's payload: handed to the guest's browser
@@ -29,6 +29,7 @@ LONGEST_RETRY_S = 60.0
 AT_ONCE = 64  # jobs of one router that are taken up together
 ERROR_MOST = 500
 PARTIAL_FAILURE = "partial_failure"  # the router failed, and no spare could do it
+AWAITED_AGAIN_S = 600.0  # what a gateway fetches by itself lies ready for it all the time
 HANDED_AGAIN_S = 600.0  # what the guest's browser has to finish is looked at when it comes back, and by each poll
 FAILED_AFTER = 5  # tries at something the router understood and refused; an unreachable router is tried for ever
 
@@ -121,6 +122,9 @@ def followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime)
     if isinstance(result, Handoff):
         hand_over(db, job.id, now)
         return []
+    if isinstance(result, Awaited):
+        lay_ready(db, job.id, now)
+        return []
     if kind.rest is None:
         return list(kind.followed(db, job, result, now)) if mark_done(db, job.id, now) else []
     row = db.get(RouterJob, job.id, with_for_update=True)  # who promises more of it waits for us, or we for them
@@ -157,6 +161,13 @@ def hand_over(db: Session, job_id: int, now: datetime) -> None:
         job.payload = {**job.payload, HANDED: True}
         job.last_error, job.outcome_unknown = None, False
         job.next_try_at = now + timedelta(seconds=HANDED_AGAIN_S)
+
+
+def lay_ready(db: Session, job_id: int, now: datetime) -> None:
+    """The gateway fetches a job by itself: it stays open until whoever hears the gateway closes it."""
+    job = db.get(RouterJob, job_id, with_for_update=True)
+    if job is not None and job.state == "open":
+        job.last_error, job.next_try_at = None, now + timedelta(seconds=AWAITED_AGAIN_S)
 
 
 def mark_missed(db: Session, job_id: int, error: GatewayError, now: datetime, jitter: float) -> RouterJob | None:

@@ -34,6 +34,7 @@ MAKES = {  # as they are offered: what most owners have comes first
     "routeros": "MikroTik RouterOS",
     "linux": "This Linux machine (nftables)",
     "opennds": "openNDS",
+    "authmon": "openNDS behind NAT (FAS level 4)",
     "unifi": "UniFi",
     "radius": "RADIUS",
     "fake": "In memory (to try things out)",

@@ -16,7 +16,16 @@ from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
 from bawaba.routers.devices import MAC
-from bawaba.routers.driver import Client, Grant, Handoff, Limits, RouterProtocolError, RouterSession, Unsupported
+from bawaba.routers.driver import (
+    Awaited,
+    Client,
+    Grant,
+    Handoff,
+    Limits,
+    RouterProtocolError,
+    RouterSession,
+    Unsupported,
+)
 from bawaba.routers.models import RouterJob
 from bawaba.routers.promises import EXPRESS_S, HANDED, Ask, Kind, Promised, mark_done, promise
 from bawaba.sessions import queries, rules
@@ -228,8 +237,9 @@ def prepare_admit(db: Session, job: Promised, now: datetime) -> AdmitWork | None
     return work_for(session.id, session.rev, card, left, client, handed=bool(payload.get(HANDED)))
 
 
-async def configure_client_access(ask: Ask, work: AdmitWork) -> RouterSession | Handoff:
-    """Open access for a guest's device on its router, or say which form its own browser has to send there.
+async def configure_client_access(ask: Ask, work: AdmitWork) -> RouterSession | Handoff | Awaited:
+    """Open access for a guest's device on its router, or say which form its own browser has to send there, or that the
+    router comes for it.
 
     Where the form was given out before, the router is looked at first: the browser may have sent it.
     """
@@ -240,11 +250,11 @@ async def configure_client_access(ask: Ask, work: AdmitWork) -> RouterSession | 
         if urlsplit(answer.action_url).scheme not in ("http", "https") or answer.method not in ("GET", "POST"):
             raise RouterProtocolError("the router's sign-in form is none that a browser may send")
         return answer
-    assert isinstance(answer, RouterSession)
+    assert isinstance(answer, RouterSession | Awaited)
     return answer
 
 
-async def let_in_again(ask: Ask, work: AdmitWork) -> RouterSession | Handoff:
+async def let_in_again(ask: Ask, work: AdmitWork) -> RouterSession | Handoff | Awaited:
     """After a try whose answer was lost: who is in already is not let in a second time."""
     return await _there(ask, work.grant.key) or await configure_client_access(ask, work)
 

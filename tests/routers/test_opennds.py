@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bawaba.routers import nds
 from bawaba.routers.driver import (
     Client,
     Connection,
@@ -21,7 +22,7 @@ from bawaba.routers.driver import (
     RouterRejected,
     RouterUnreachable,
 )
-from bawaba.routers.drivers.opennds import Driver, limits, look, notes, words
+from bawaba.routers.drivers.opennds import Driver, look, notes, words
 from bawaba.routers.drivers.opennds.shell import Shell
 from bawaba.routers.setup import opennds
 from tests import needs
@@ -190,21 +191,22 @@ class TestOpenNds(DriverContract):
 
 def test_limits_are_rounded_down_and_never_to_no_limit():
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert limits.allowed(Limits(), now) == "0 0 0 0 0"
-    assert limits.allowed(Limits(uptime_s=5399, bytes_up=2047, bytes_down=10 * KIB), now) == "89 0 0 1 10"
-    assert limits.allowed(Limits(uptime_s=1, bytes_total=1, rate_up_kbps=2), now) == "1 2 0 1 1"
-    assert limits.allowed(Limits(until=now + timedelta(seconds=125), bytes_total=5 * KIB, bytes_up=9 * KIB), now) == (
+    assert nds.allowed(Limits(), now) == "0 0 0 0 0"
+    assert nds.allowed(Limits(uptime_s=5399, bytes_up=2047, bytes_down=10 * KIB), now) == "89 0 0 1 10"
+    assert nds.allowed(Limits(uptime_s=1, bytes_total=1, rate_up_kbps=2), now) == "1 2 0 1 1"
+    assert nds.allowed(Limits(until=now + timedelta(seconds=125), bytes_total=5 * KIB, bytes_up=9 * KIB), now) == (
         "2 0 0 5 5"
     )
     with pytest.raises(RouterRejected):
-        limits.allowed(Limits(until=now), now)
+        nds.allowed(Limits(until=now), now)
 
 
 def test_a_tag_survives_the_way_and_what_is_no_tag_of_ours_is_none():
-    tag = words.Tag("install8", "session:41", 3)
-    assert words.tag_of(str(tag)) == tag and str(tag) == "bw1.install8.session-41.3"
+    tag = nds.Tag("install8", "session:41", 3)
+    assert nds.tag_of(str(tag)) == tag and str(tag) == "bw1_install8_session-41_3"
+    assert nds.tag_of("bw1.install8.session-41.3") == tag  # as older versions wrote it
     for custom in ("none", "", "bw1.x", "bw1.install8.session-41.3;reboot", "YmFzZTY0"):
-        assert words.tag_of(custom) is None
+        assert nds.tag_of(custom) is None
 
 
 def test_both_names_of_a_spent_quota_are_understood_and_broken_lines_are_not():

@@ -1,9 +1,13 @@
-"""The script that makes an openNDS gateway (OpenWrt, or Debian's package) one of ours, and its undo."""
+"""The script that makes an openNDS gateway (OpenWrt, or Debian's package) one of ours, and its undo.
+
+At FAS level 1 we reach the gateway, at level 4 it fetches its guests from us over https (openNDS manual, "FAS").
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import secrets
 import shlex
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -17,6 +21,15 @@ NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True)
+class Fetching:
+    """How a gateway of level 4 fetches its guests; `portal_ip` is where the portal's name leads."""
+
+    portal_ip: str
+    poll_s: int
+    idle_minutes: int
+
+
+@dataclass(frozen=True)
 class Facts:
     """What the script is made of."""
 
@@ -25,6 +38,7 @@ class Facts:
     faskey: str
     portal_url: str
     interface: str | None = None
+    fetching: Fetching | None = None  # level 4
 
 
 def gateway_name(router_id: int, name: str) -> str:
@@ -33,8 +47,41 @@ def gateway_name(router_id: int, name: str) -> str:
     return f"{plain[:40] or 'bawaba'}-{router_id}"
 
 
+def secret_name(router_id: int, name: str) -> str:
+    """A name that nobody guesses: at level 4 the gateway is known by it."""
+    return f"{gateway_name(router_id, name)}-{secrets.token_hex(8)}"
+
+
 def settings(facts: Facts) -> dict[str, str]:
     """The options of openNDS, by the names that its configuration has on OpenWrt and on Debian."""
+    return _reached(facts) if facts.fetching is None else _fetching(facts, facts.fetching)
+
+
+def _fetching(facts: Facts, how: Fetching) -> dict[str, str]:
+    """Its name without the serial number that openNDS would put behind it: we know the gateway by the hash of it."""
+    portal = urlsplit(facts.portal_url)
+    told = {
+        "gatewayname": facts.gateway_name,
+        "enable_serial_number_suffix": "0",
+        "fasremoteip": how.portal_ip,
+        "fasremotefqdn": portal.hostname or "",
+        "fasport": str(portal.port or 443),
+        "faspath": "/fas/",
+        "faskey": facts.faskey,
+        "fas_secure_enabled": "4",
+        "nat_traversal_poll_interval": str(how.poll_s),
+        "checkinterval": str(CHECK_S),
+        "sessiontimeout": "0",
+        "authidletimeout": str(how.idle_minutes),
+    }
+    return told | _on_interface(facts)
+
+
+def _on_interface(facts: Facts) -> dict[str, str]:
+    return {"gatewayinterface": facts.interface} if facts.interface else {}
+
+
+def _reached(facts: Facts) -> dict[str, str]:
     portal = urlsplit(facts.portal_url)
     host = portal.hostname or ""
     told = {
@@ -52,9 +99,7 @@ def settings(facts: Facts) -> dict[str, str]:
         told["fasremoteip"] = str(ipaddress.IPv4Address(host))
     except ValueError:
         told["fasremotefqdn"] = host
-    if facts.interface:
-        told["gatewayinterface"] = facts.interface
-    return told
+    return told | _on_interface(facts)
 
 
 def script(facts: Facts) -> str:

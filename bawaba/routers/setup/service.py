@@ -16,13 +16,15 @@ from bawaba.core.actor import Actor
 from bawaba.core.errors import field_fault
 from bawaba.core.runtime import Runtime
 from bawaba.routers import queries
+from bawaba.routers.links import driver_class
 from bawaba.routers.models import Router
 from bawaba.routers.service import PASSWORD
 from bawaba.routers.setup import opennds, routeros
 from bawaba.routers.setup.wireguard import tunnel
 from bawaba.sites.models import Site
 
-USERNAMES = {"routeros": "bawaba", "opennds": "root"}
+USERNAMES = {"routeros": "bawaba", "opennds": "root", "authmon": ""}
+OPENNDS = ("opennds", "authmon")
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ def scripts(rt: Runtime, actor: Actor, router_id: int, wanted: Wanted) -> Script
     what is wrong with `wanted`, and `Invalid` for a router of another make."""
     router, router_held = rt.transact(_ready, rt, actor, router_id, rt.clock.now())
     assert router.password_sealed is not None
-    if router.driver == "opennds":
+    if router.driver in OPENNDS:
         return _of_opennds(rt, router, wanted)
     facts = routeros.Facts(
         router_id=router.id,
@@ -77,19 +79,34 @@ def _of_opennds(rt: Runtime, router: Router, wanted: Wanted) -> Scripts:
         faskey=rt.keyring.decrypt(router.password_sealed or b"", PASSWORD).decode(),
         portal_url=rt.config.portal_url,
         interface=wanted.interface or None,
+        fetching=_fetching(rt, router) if router.driver == "authmon" else None,
     )
     return Scripts(opennds.script(facts), opennds.undo(facts), None)
+
+
+def _fetching(rt: Runtime, router: Router) -> opennds.Fetching:
+    """How it fetches its guests. Raises what stands in the way: openNDS does that over https alone, by a name."""
+    portal = urlsplit(rt.config.portal_url)
+    if portal.scheme != "https" or not portal.hostname:
+        raise field_fault("public_url", "BAWABA_PUBLIC_URL must be https: openNDS fetches its guests in no other way")
+    try:
+        portal_ip = socket.getaddrinfo(portal.hostname, None, socket.AF_INET)[0][4][0]
+    except OSError as error:
+        raise field_fault("public_url", "the name in BAWABA_PUBLIC_URL leads nowhere") from error
+    options = driver_class(router.driver).Options.model_validate(router.options).model_dump()
+    return opennds.Fetching(str(portal_ip), options["poll_seconds"], options["idle_minutes"])
 
 
 def _ready(db: Session, rt: Runtime, actor: Actor, router_id: int, now: datetime) -> tuple[Router, bool]:
     router = queries.get_router(db, actor, router_id)
     if router.driver not in USERNAMES:
         raise field_fault("driver", "a setup script is for MikroTik and openNDS routers")
-    if router.driver == "opennds" and not router.options.get("gateway_name"):
-        name = opennds.gateway_name(router.id, router.name)
+    if router.driver in OPENNDS and not router.options.get("gateway_name"):
+        make = opennds.gateway_name if router.driver == "opennds" else opennds.secret_name
+        name = make(router.id, router.name)
         router.options = {**router.options, "gateway_name": name}
-    if router.password_sealed is None or not router.username:
-        router.username = router.username or USERNAMES[router.driver]
+    if router.password_sealed is None or not (router.username or router.driver == "authmon"):
+        router.username = router.username or USERNAMES[router.driver] or None
         if router.password_sealed is None:
             router.password_sealed = rt.keyring.encrypt(secrets.token_urlsafe(30).encode(), PASSWORD)
         audit.record(db, actor, "router.changed", router.site_id, "router", router.id, now, name=router.name)

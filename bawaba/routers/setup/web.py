@@ -41,7 +41,7 @@ def show_scripts(router_id: int) -> ResponseReturnValue:
     asked = request.form.get("file", "")
     if asked in FILES and getattr(made, asked):
         router = runtime().read(queries.get_router, actor(), router_id)
-        name = (OPENNDS_FILES if router.driver == "opennds" else FILES)[asked]
+        name = (OPENNDS_FILES if router.driver in service.OPENNDS else FILES)[asked]
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
         return Response(getattr(made, asked), mimetype="text/plain", headers=headers)
     return _page(router_id, Form(sent), made)

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from bawaba.core.clock import Clock, SystemClock
+from bawaba.routers import nds
 from bawaba.routers.driver import (
     Cap,
     Client,
@@ -33,9 +34,10 @@ from bawaba.routers.driver import (
     RouterSession,
     RouterUnreachable,
 )
-from bawaba.routers.drivers.opennds import limits, look, notes
+from bawaba.routers.drivers.opennds import look, notes
 from bawaba.routers.drivers.opennds.shell import Shell, ssh_command
-from bawaba.routers.drivers.opennds.words import Seen, Snapshot, Tag
+from bawaba.routers.drivers.opennds.words import Seen, Snapshot
+from bawaba.routers.nds import Tag
 from bawaba.routers.options import Needs, RouterOptions, in_words
 
 BUSY_TRIES = 6  # ndsctl takes one call at a time, and openNDS's own scripts call it too
@@ -126,7 +128,7 @@ class Driver(RouterDriver):
 
     async def admit(self, grant: Grant, client: Client) -> RouterSession:
         mac = _mac(client)
-        allowed = limits.allowed(grant.limits, self._clock.now())
+        allowed = nds.allowed(grant.limits, self._clock.now())
         tag = Tag(self.connection.install, grant.key, grant.rev)
         seen = await self._look()
         if mac in seen.blocked:

@@ -12,29 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-KB = 1024
-TAG = re.compile(r"bw1\.([0-9A-Za-z]{1,16})\.([0-9A-Za-z-]{1,60})\.(\d{1,9})")
-DEAUTH = re.compile(r"method=([a-z_]+)_deauth, (clientmac=.*)")
+from bawaba.routers import nds
+
+DEAUTH = re.compile(r"method=[a-z_]+_deauth, clientmac=.*")
 LOGS = "/tmp/ndslog/binauthlog.log /run/ndslog/binauthlog.log /var/ndslog/binauthlog.log"  # by the distribution
 LOG_LINES = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Tag:
-    """Whose session it is: it stands in `custom`. A shell on the gateway reads it: letters, digits, dots, hyphens."""
-
-    install: str
-    key: str
-    rev: int
-
-    def __str__(self) -> str:
-        return f"bw1.{self.install}.{self.key.replace(':', '-', 1)}.{self.rev}"
-
-
-def tag_of(custom: str) -> Tag | None:
-    """The tag in `custom`; None for what is not ours."""
-    found = TAG.fullmatch(custom)
-    return Tag(found[1], found[2].replace("-", ":", 1), int(found[3])) if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +26,7 @@ class Seen:
     mac: str
     ip: str
     online: bool
-    tag: Tag | None
+    tag: nds.Tag | None
     started: int
     up: int
     down: int
@@ -89,41 +71,27 @@ def _client(mac: str, facts: Mapping[str, Any]) -> Seen:
         mac=mac,
         ip=str(facts["ip"]),
         online=facts["state"] == "Authenticated",
-        tag=tag_of(str(facts.get("custom", ""))),
-        started=_number(facts["session_start"]),
-        up=_number(facts["upload_this_session"]) * KB,
-        down=_number(facts["download_this_session"]) * KB,
+        tag=nds.tag_of(str(facts.get("custom", ""))),
+        started=nds.number(facts["session_start"]),
+        up=nds.number(facts["upload_this_session"]) * nds.KB,
+        down=nds.number(facts["download_this_session"]) * nds.KB,
     )
 
 
 def _gone(line: str) -> Seen | None:
     """A session that ended, from a line of the log; `ended` is time, data, idle, or what ended it."""
     found = DEAUTH.search(line)
-    if found is None:
+    said = nds.farewell(found[0]) if found is not None else None
+    if said is None:
         return None
-    facts = dict(pair.partition("=")[::2] for pair in found[2].split(", "))
-    try:
-        return Seen(
-            mac=facts["clientmac"].lower(),
-            ip="",
-            online=False,
-            tag=tag_of(facts.get("custom", "")),
-            started=_number(facts["session_start"]),
-            up=_number(facts["bytes_outgoing"]),
-            down=_number(facts["bytes_incoming"]),
-            ended=_why(found[1]),
-            ended_at=_number(facts["session_end"]),
-        )
-    except (KeyError, ValueError):
-        return None
-
-
-def _why(method: str) -> str:
-    """9.10 says downquota_deauth, 10.3 download_quota_deauth: what they end with counts."""
-    if method.endswith("quota"):
-        return "data"
-    return {"timeout": "time", "idle": "idle"}.get(method, method)
-
-
-def _number(text: Any) -> int:
-    return 0 if text in ("null", None, "") else int(float(text))
+    return Seen(
+        mac=said.mac,
+        ip="",
+        online=False,
+        tag=nds.tag_of(said.custom),
+        started=said.started,
+        up=said.up,
+        down=said.down,
+        ended=said.why,
+        ended_at=said.ended,
+    )

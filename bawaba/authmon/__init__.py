@@ -1,0 +1,1 @@
+"""openNDS gateways that fetch their guests from us by themselves (FAS level 4, authmon)."""
