@@ -13,6 +13,8 @@ from bawaba.accounts import api as accounts_api
 from bawaba.accounts import people_web as people_pages
 from bawaba.accounts import web as accounts_web
 from bawaba.accounts.authentication import authenticate
+from bawaba.backups import api as backups_api
+from bawaba.backups import web as backups_pages
 from bawaba.core.runtime import Runtime
 from bawaba.diagnostics import api as diagnostics_api
 from bawaba.diagnostics import web as diagnostics_pages
@@ -38,6 +40,7 @@ from bawaba.sessions import card_page, care_api, care_web
 from bawaba.sessions import web as sessions_pages
 from bawaba.sites import api as sites_api
 from bawaba.sites import web as sites_pages
+from bawaba.upkeep import web as upkeep_pages
 from bawaba.vouchers import adoption_web as adoption_pages
 from bawaba.vouchers import api as vouchers_api
 from bawaba.vouchers import batch_page
@@ -60,6 +63,9 @@ BLUEPRINTS = [
     sales_api.bp,
     sessions_api.bp,
     monitoring_pages.bp,
+    backups_api.bp,
+    backups_pages.bp,
+    upkeep_pages.bp,
     diagnostics_api.bp,
     diagnostics_pages.bp,
     notifications_api.bp,

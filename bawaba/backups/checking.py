@@ -14,7 +14,13 @@ from bawaba.backups.models import BackupRun
 from bawaba.backups.stores import Store, confirm, stores_of
 from bawaba.core.runtime import Runtime
 
-OK, FAILED = "ok", "failed"
+OK, FAILED, RUNNING = "ok", "failed", "running"
+
+
+def order_check(rt: Runtime, run_id: int) -> BackupRun:
+    """Note that a backup's copies are about to be read. Raises `BackupNotFound`."""
+    rt.read(runs.get_run, run_id)
+    return rt.transact(runs.note_check, run_id, {"state": RUNNING, "at": rt.clock.now().isoformat()})
 
 
 def check_copies(rt: Runtime, run_id: int) -> BackupRun:

@@ -18,6 +18,7 @@ import orjson
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
+from bawaba.accounts.idempotency import Once
 from bawaba.backups import archive, drill, dumping, key, rules, runs
 from bawaba.backups.archive import Manifest, Packed
 from bawaba.backups.dumping import Dump
@@ -36,12 +37,14 @@ log = structlog.get_logger(__name__)
 SECRET_WORDS = ("password", "secret", "_url", "access_key")
 
 
-def order(rt: Runtime, actor: Actor, kind: str = "manual", *, drill: bool = False) -> BackupRun:
+def order(
+    rt: Runtime, actor: Actor, kind: str = "manual", *, drill: bool = False, once: Once | None = None
+) -> BackupRun:
     """Begin a run. Raises `BackupRunning` where there is one in this installation, `NoBackupKey`."""
     now = rt.clock.now()
     rt.transact(runs.end_dead, now)
     try:
-        return rt.transact(runs.order, actor, kind, now, drill=drill)
+        return rt.transact(runs.order, actor, kind, now, drill=drill, once=once)
     except IntegrityError as error:
         if is_duplicate(error):
             raise BackupRunning() from error

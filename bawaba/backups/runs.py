@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit
+from bawaba.accounts.idempotency import Once
 from bawaba.accounts.models import User
 from bawaba.backups import key
 from bawaba.backups.archive import SUFFIX
@@ -25,7 +26,7 @@ RUNNING, CONFIRMED, FAILED = "running", "confirmed", "failed"
 LOOK_BACK = 500  # runs that rules look at: more than a year of nights
 
 
-def order(db: Session, actor: Actor, kind: str, now: datetime, *, drill: bool) -> BackupRun:
+def order(db: Session, actor: Actor, kind: str, now: datetime, *, drill: bool, once: Once | None = None) -> BackupRun:
     """Begin a run that somebody is to take soon; the index refuses a second one. Raises `NoBackupKey`."""
     public = key.get_recipient(db)
     row = {
@@ -35,6 +36,8 @@ def order(db: Session, actor: Actor, kind: str, now: datetime, *, drill: bool) -
     run_id = db.scalar(insert(BackupRun).values(**row).returning(BackupRun.id))
     run = db.get_one(BackupRun, run_id)
     run.file = f"bawaba-{now:%Y%m%dT%H%M%SZ}-{run.id}{SUFFIX}"
+    if once is not None:
+        once.record(db, run.id)
     if actor.user_id is not None:
         audit.record(db, actor, "backup.started", None, "backup", run.id, now)
     return run

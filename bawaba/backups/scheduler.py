@@ -40,6 +40,7 @@ class Backups:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="backups", daemon=True)
         self._child: subprocess.Popen[bytes] | None = None
+        self._checks: list[subprocess.Popen[bytes]] = []
         self._told: Standing | None = None
         self._restored: str | None = None
         self.come_back: Callable[[], None] = lambda: None
@@ -52,19 +53,19 @@ class Backups:
         """A backup was ordered."""
         self._woken.set()
 
+    def check(self, run_id: int) -> None:
+        """Have a backup's copies read again, beside requests."""
+        self._checks.append(_child("verify", str(run_id)))
+
     def stop(self) -> None:
         """End; a backup that this process has begun is stopped, and made anew later."""
         self._stopping.set()
         self._woken.set()
         if self._thread.is_alive():
             self._thread.join(STOP_S)
-        if self._child is not None and self._child.poll() is None:
-            self._child.terminate()
-            try:
-                self._child.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                self._child.wait()
+        for child in (self._child, *self._checks):
+            if child is not None:
+                _end(child)
 
     def _work(self) -> None:
         self._attempt(self._remember_restore)
@@ -89,6 +90,7 @@ class Backups:
             return
         if self._child is not None and self._child.poll() is not None:
             self._child = None
+        self._checks = [check for check in self._checks if check.poll() is None]
         run = rt.read(runs.running)
         if run is not None and run.lease_until < now:
             rt.transact(runs.end_dead, now)
@@ -96,7 +98,7 @@ class Backups:
         if run is None and rt.read(due, rt.config, now):
             run = self._order(now)
         if run is not None and run.lease_owner is None and self._child is None:
-            self._child = subprocess.Popen([sys.executable, "-m", "bawaba", "backup", "now", "--run", str(run.id)])
+            self._child = _child("now", "--run", str(run.id))
         self._tell(run)
         for event in telling.look_again(rt, now):
             rt.publish(event)
@@ -129,6 +131,20 @@ class Backups:
         if config.sqlite_path is not None:
             return ready.pending(config) is not None
         return self._rt.read(facts.recall, ready.RESTORED) != self._restored
+
+
+def _child(*words: str) -> subprocess.Popen[bytes]:
+    """`bawaba backup …` beside this process, with its settings."""
+    return subprocess.Popen([sys.executable, "-m", "bawaba", "backup", *words], stdout=subprocess.DEVNULL)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def backups(rt: Runtime) -> Backups:

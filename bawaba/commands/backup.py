@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -169,13 +168,14 @@ def backup_verify(which: str, identity: Path | None) -> None:
     and every row is compared with what was dumped.
     """
     from bawaba.backups import checking
+    from bawaba.backups.fetching import as_file
 
     opener = _read_identity(identity)
     with open_runtime() as rt:
         if opener is None:
             _say_check(checking.check_copies(rt, _run_of(rt, which).id))
             return
-        with _File(rt.config, _name_of(rt, which)) as file:
+        with as_file(rt.config, _name_of(rt, which), _say_fetching) as file:
             rows, wrong = checking.open_file(rt, file, opener)
         for difference in wrong:
             click.echo(f"  {difference}", err=True)
@@ -212,6 +212,7 @@ def backup_restore(which: str, identity: Path | None, yes: bool, other_key: bool
 
     A server that is running is stopped for a moment and comes back with it.
     """
+    from bawaba.backups.fetching import as_file
     from bawaba.core import data_folder
     from bawaba.upkeep import restoring
 
@@ -222,7 +223,7 @@ def backup_restore(which: str, identity: Path | None, yes: bool, other_key: bool
         config = read_config()
         data_folder.become_owner(config.data_dir)
         data_folder.make(config.data_dir)
-        with _File(config, _name_without_runtime(config, which)) as file:
+        with as_file(config, _name_without_runtime(config, which), _say_fetching) as file:
             if not yes:
                 click.confirm(f"Put {file.name} in the place of what is here now?", abort=True, err=True)
             if other_key:
@@ -295,33 +296,5 @@ def _name_without_runtime(config: Config, which: str) -> str:
         return _name_of(rt, which)
 
 
-class _File:
-    """A backup as a file on this machine: where it lies, else from a store, fetched for as long as it is needed."""
-
-    def __init__(self, config: Config, which: str) -> None:
-        self._config, self._which = config, which
-        self._fetched: Path | None = None
-
-    def __enter__(self) -> Path:
-        from bawaba.backups.errors import BackupNotFound
-        from bawaba.backups.stores import join_pieces, stores_of
-
-        if self._which != "latest" and Path(self._which).is_file():
-            return Path(self._which).absolute()
-        for store in stores_of(self._config):
-            names = store.names()
-            name = (names[-1] if names else "") if self._which == "latest" else self._which
-            if name not in names:
-                continue
-            if store.name == "local":
-                return self._config.backup_path / name
-            self._fetched = Path(tempfile.mkdtemp(prefix="fetch-", dir=self._config.data_dir)) / name
-            click.echo(f"  fetching {name} …", err=True)
-            join_pieces(store.pieces(name), self._fetched, lambda done: None)
-            return self._fetched
-        raise BackupNotFound()
-
-    def __exit__(self, *_error: object) -> None:
-        if self._fetched is not None:
-            self._fetched.unlink(missing_ok=True)
-            self._fetched.parent.rmdir()
+def _say_fetching(name: str) -> None:
+    click.echo(f"  fetching {name} …", err=True)

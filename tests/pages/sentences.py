@@ -12,6 +12,7 @@ from jinja2.ext import babel_extract
 
 import bawaba
 from bawaba.accounts.people_web import ROLES
+from bawaba.backups.web import STEPS as BACKUP_STEPS
 from bawaba.diagnostics import words as diagnostics_words
 from bawaba.notifications.web import RESULTS, SEVERITY_NAMES
 from bawaba.portal.words import ENDED, HEADINGS
@@ -19,6 +20,7 @@ from bawaba.routers.links import driver_class, known_drivers
 from bawaba.routers.options import options_of
 from bawaba.routers.web import MAKES
 from bawaba.sessions.web import CAUSES
+from bawaba.upkeep.web import STEPS as RESTORE_STEPS
 from bawaba.web import pages
 from bawaba.web.forms import FAULTS
 from bawaba.web.messages import SENTENCES
@@ -39,6 +41,7 @@ def sentences() -> set[str]:
     found |= set(HEADINGS.values()) | set(ENDED.values()) | set(RESULTS.values()) | set(SEVERITY_NAMES.values())
     for words_of in (diagnostics_words.NAMES, diagnostics_words.RECOMMENDATIONS, diagnostics_words.EVENTS):
         found |= set(words_of.values())
+    found |= set(BACKUP_STEPS.values()) | set(RESTORE_STEPS.values())
     for title, links in pages.MENU:
         found |= {title, *(link.text for link in links), *(link.short for link in links)}
     return found - {""}
