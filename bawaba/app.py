@@ -45,7 +45,7 @@ from bawaba.vouchers import adoption_web as adoption_pages
 from bawaba.vouchers import api as vouchers_api
 from bawaba.vouchers import batch_page
 from bawaba.vouchers import web as vouchers_pages
-from bawaba.web import answers, api_docs, guard, pages, tracing
+from bawaba.web import answers, api_docs, guard, pages, styleguide, tracing
 from bawaba.web.row_id import RowId
 
 HERE = Path(__file__).parent
@@ -71,6 +71,7 @@ BLUEPRINTS = [
     notifications_api.bp,
     notifications_pages.bp,
     people_pages.bp,
+    styleguide.bp,
     sites_pages.bp,
     plans_pages.bp,
     routers_pages.bp,

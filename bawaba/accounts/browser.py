@@ -12,7 +12,7 @@ from bawaba.accounts import rules
 from bawaba.accounts.authentication import COOKIE
 from bawaba.accounts.roles import CLERK
 from bawaba.accounts.signing_in import BrowserLogin, Spoken
-from bawaba.web import language
+from bawaba.web import language, pages
 from bawaba.web.guard import CsrfFailed, runtime
 
 HOME = "/dashboard"
@@ -69,6 +69,17 @@ def welcome(login: BrowserLogin, path: str) -> Response:
 def remember_language(answer: Answer, spoken: str) -> Answer:
     """Have the login page of this browser speak so the next time."""
     answer.set_cookie(LANGUAGE_COOKIE, spoken, max_age=YEAR_S, httponly=True, samesite="Lax", secure=request.is_secure)
+    return answer
+
+
+def remember_theme(answer: Answer, theme: str) -> Answer:
+    """Have this browser show light or dark pages from now on; anything else leaves it to the device."""
+    if theme not in pages.THEMES:
+        answer.delete_cookie(pages.THEME_COOKIE, httponly=True, samesite="Lax", secure=request.is_secure)
+        return answer
+    answer.set_cookie(
+        pages.THEME_COOKIE, theme, max_age=YEAR_S, httponly=True, samesite="Lax", secure=request.is_secure
+    )
     return answer
 
 

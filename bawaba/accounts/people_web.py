@@ -172,6 +172,13 @@ def choose_language() -> ResponseReturnValue:
     return browser.remember_language(pages.go(pages.back_to("/account")), chosen)
 
 
+@bp.post("/account/theme")
+@signed_in
+def choose_theme() -> ResponseReturnValue:
+    """Light or dark pages in this browser, or as the device has it."""
+    return browser.remember_theme(pages.go(pages.back_to("/account")), request.form.get("theme", ""))
+
+
 @bp.post("/account/password")
 @signed_in
 def change_password() -> ResponseReturnValue:

@@ -59,6 +59,8 @@ class Day:
     """One day's sales, in the currency that most cards are sold in."""
 
     start: datetime
+    site_id: int
+    currency: str
     cards: int
     total_minor: int
 
@@ -186,7 +188,7 @@ def _days(db: Session, sites: Sequence[Site], now: datetime) -> list[Day]:
             of_day = sold_between(db, site.id, day_start(site, now, back), day_start(site, now, back - 1))
             cards += sum(row[1] for row in of_day if row[0] == currency)
             total += sum(row[2] for row in of_day if row[0] == currency)
-        days.append(Day(start, cards, total))
+        days.append(Day(start, sites[0].id, currency, cards, total))
     return days
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from apiflask import APIBlueprint
 from babel.dates import format_date
 from flask import Response, request
 
 from bawaba.monitoring import figures
-from bawaba.monitoring.charts import HEIGHT, WIDTH, chart
-from bawaba.monitoring.history import seen_of
+from bawaba.monitoring.history import History, seen_of
+from bawaba.sites.web import price_at, zone_of
 from bawaba.vouchers.queries import STOCK_MOST
 from bawaba.web import language, pages
+from bawaba.web.charts import chart, ticks
 from bawaba.web.guard import actor, requires, runtime
 
 bp = APIBlueprint("monitoring_pages", __name__, enable_openapi=False)
@@ -29,13 +32,11 @@ REGION_NAMES = {
 def dashboard() -> Response:
     """Online now, sold today, cards left, routers, and what needs a person."""
     board = figures.board(runtime(), actor())
-    locale = language.locale(language.current())
     return pages.show(
         "monitoring/dashboard.html",
         "monitoring/_dashboard.html",
         board=board,
-        weekdays=[format_date(day.start, "EEE", locale=locale) for day in board.days],
-        most_sold=max((day.total_minor for day in board.days), default=0),
+        week=_week(board),
         stock_most=STOCK_MOST,
         few_cards=FEW_CARDS,
     )
@@ -47,6 +48,21 @@ def cache_rates() -> Response:
     """What the cache of this process did since it was started."""
     cache = runtime().cache
     return pages.show("monitoring/cache.html", cache=cache, counts=cache.counts(), region_names=REGION_NAMES)
+
+
+def _week(board: figures.Dashboard) -> list[tuple[float, str, str, str]]:
+    """The last days as columns: how high, the weekday, how many cards, and all of it in words."""
+    most = max((day.total_minor for day in board.days), default=0) or 1
+    locale = language.locale(language.current())
+    return [
+        (
+            day.total_minor / most,
+            format_date(day.start, "EEE", locale=locale),
+            language.number(day.cards),
+            f"{format_date(day.start, 'EEEE', locale=locale)}: {price_at(day.site_id, day.total_minor, day.currency)}",
+        )
+        for day in board.days
+    ]
 
 
 @bp.get("/routers/<int:router_id>/history")
@@ -69,8 +85,40 @@ def router_history(router_id: int) -> Response:
         ),
         load=chart([point.cpu_percent if point else None for point in points], least_top=100),
         most=max((point.sessions_most for point in points if point), default=0),
+        most_load=max((point.cpu_percent or 0 for point in points if point), default=0),
         moved=[sum(getattr(point, side) for point in points if point) for side in ("down_rate", "up_rate")],
         step_s=found.span.width_s * found.span.together,
         missed=sum(point.missed for point in points if point),
-        box=(WIDTH, HEIGHT),
+        times=ticks(_times(found)),
+        read_out=_read_out(found),
     )
+
+
+def _read_out(found: History) -> dict[str, list[list[str]]]:
+    """For each chart and point the words that are read out of it, its time first."""
+    words: dict[str, list[list[str]]] = {"online": [], "traffic": [], "load": []}
+    for when, point in zip(_times(found), found.points, strict=True):
+        seen = point is not None and point.sessions is not None
+        words["online"].append([when, language.number(round(point.sessions or 0, 1))] if point and seen else [when])
+        words["traffic"].append([when, *rates(point.down_rate, point.up_rate)] if point and seen else [when])
+        words["load"].append(
+            [when, f"{point.cpu_percent:.0f} %"] if point and point.cpu_percent is not None else [when]
+        )
+    return words
+
+
+def _times(found: History) -> list[str]:
+    """When each point of a history begins, on the site's clock: the time of day, or the day where a span is long."""
+    zone = zone_of(found.router.site_id)
+    step = timedelta(seconds=found.span.width_s * found.span.together)
+    starts = [found.since + place * step for place in range(len(found.points))]
+    if found.span.name == "day":
+        return [language.clock_time(start, zone) for start in starts]
+    if found.span.name == "year":
+        return [language.day(start, zone) for start in starts]
+    return [language.moment(start, zone) for start in starts]
+
+
+def rates(down: float, up: float) -> tuple[str, str]:
+    """How fast guests' data goes, in bytes a second."""
+    return f"↓ {language.size(int(down))}/s", f"↑ {language.size(int(up))}/s"

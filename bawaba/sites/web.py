@@ -71,7 +71,7 @@ def time_at(site_id: int | None, at: datetime | None) -> str:
     """A time on the site's clock: of today only the time of day, else with its date."""
     if at is None:
         return "—"
-    zone = _zone(site_id)
+    zone = zone_of(site_id)
     is_today = at.astimezone(ZoneInfo(zone)).date() == runtime().clock.now().astimezone(ZoneInfo(zone)).date()
     return language.clock_time(at, zone) if is_today else language.moment(at, zone)
 
@@ -79,7 +79,7 @@ def time_at(site_id: int | None, at: datetime | None) -> str:
 @bp.app_template_global()
 def day_at(site_id: int | None, at: datetime | None) -> str:
     """A time on the site's clock, always with its date."""
-    return language.moment(at, _zone(site_id)) if at is not None else "—"
+    return language.moment(at, zone_of(site_id)) if at is not None else "—"
 
 
 @bp.app_template_global()
@@ -172,7 +172,8 @@ def _site(site_id: int) -> Site | None:
     return next((site for site in my_sites() if site.id == site_id), None)
 
 
-def _zone(site_id: int | None) -> str:
+@bp.app_template_global()
+def zone_of(site_id: int | None) -> str:
     """A site's time zone; for what belongs to no site, that of the reader's first one."""
     site = _site(site_id) if site_id is not None else next(iter(my_sites()), None)
     return site.time_zone if site else "UTC"

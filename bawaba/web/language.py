@@ -107,6 +107,11 @@ def moment(at: datetime, zone: str, language: str | None = None) -> str:
     return format_datetime(at, pattern, tzinfo=ZoneInfo(zone), locale=locale(language or current()))
 
 
+def day(at: datetime, zone: str, language: str | None = None) -> str:
+    """A day on the site's calendar."""
+    return format_datetime(at, "d MMM y", tzinfo=ZoneInfo(zone), locale=locale(language or current()))
+
+
 def clock_time(at: datetime, zone: str, language: str | None = None) -> str:
     """A time of day on the site's clock."""
     return format_time(at, "HH:mm", tzinfo=ZoneInfo(zone), locale=locale(language or current()))

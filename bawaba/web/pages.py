@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -15,6 +15,8 @@ from bawaba.web.language import translate as _
 from bawaba.web.static_files import StaticFiles
 
 FILES = StaticFiles()
+THEME_COOKIE = "bawaba_theme"
+THEMES = ("light", "dark")  # neither: as the device has it
 LANGUAGE_NAMES = {"ar": "العربية", "en": "English"}
 
 
@@ -28,6 +30,7 @@ class Link:
     permission: str = ""
     short: str = ""
     here: bool = False
+    key: str = ""  # g and this letter lead there
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,29 +41,28 @@ class Said:
     kind: str = "good"
 
 
-DASHBOARD = Link("/dashboard", "home", "Dashboard", "sessions:read", "Home")
-CARDS = Link("/cards", "card", "Cards", "vouchers:read")
-BATCHES = Link("/batches", "batch", "Batches", "vouchers:read")
-BATCHES = Link("/batches", "batch", "Batches", "vouchers:read")
-MAKE = Link("/cards/new", "make", "Make cards", "vouchers:create", "Make")
-SESSIONS = Link("/sessions", "online", "Sessions", "sessions:read")
-SALES = Link("/sales", "sales", "Sales", "reports:read")
-COUNTER = Link("/counter", "counter", "Counter", "counter:sell")
-CHECK = Link("/check", "search", "Check a card", "cards:check", "Check")
+DASHBOARD = Link("/dashboard", "home", "Dashboard", "sessions:read", "Home", key="d")
+CARDS = Link("/cards", "card", "Cards", "vouchers:read", key="c")
+BATCHES = Link("/batches", "batch", "Batches", "vouchers:read", key="b")
+MAKE = Link("/cards/new", "make", "Make cards", "vouchers:create", "Make", key="n")
+SESSIONS = Link("/sessions", "online", "Sessions", "sessions:read", key="s")
+SALES = Link("/sales", "sales", "Sales", "reports:read", key="m")
+COUNTER = Link("/counter", "counter", "Counter", "counter:sell", key="k")
+CHECK = Link("/check", "search", "Check a card", "cards:check", "Check", key="h")
 MENU: Sequence[tuple[str, Sequence[Link]]] = (
     ("", (DASHBOARD, COUNTER, CHECK, MAKE, CARDS, BATCHES, SESSIONS, SALES)),
     (
         "Network",
         (
-            Link("/routers", "router", "Routers", "routers:read"),
-            Link("/jobs", "alert", "Error list", "routers:read"),
+            Link("/routers", "router", "Routers", "routers:read", key="r"),
+            Link("/jobs", "alert", "Error list", "routers:read", key="e"),
             Link("/devices", "device", "Known devices", "devices:read"),
         ),
     ),
     (
         "Set up",
         (
-            Link("/plans", "plan", "Plans", "plans:read"),
+            Link("/plans", "plan", "Plans", "plans:read", key="p"),
             Link("/people", "people", "People", "users:read"),
             Link("/site", "settings", "Site settings", "sites:write"),
             Link("/backups", "copy", "Backups", "backups:read"),
@@ -108,6 +110,7 @@ def install(app: Flask) -> None:
         return {
             "lang": spoken,
             "dir": language.direction(spoken),
+            "theme": theme(),
             "me": caller.actor if caller else None,
             "request_id": g.get("request_id", ""),
             "fragment": is_fragment(),
@@ -150,6 +153,12 @@ def back_to(otherwise: str) -> str:
     path = request.values.get("back", "")
     inside = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if inside else otherwise
+
+
+def theme() -> str:
+    """The colours that this browser was told to show: light, dark, or none, for what the device says."""
+    chosen = request.cookies.get(THEME_COOKIE, "")
+    return chosen if chosen in THEMES else ""
 
 
 def here_with(**query: Any) -> str:
@@ -211,7 +220,7 @@ def other_languages() -> list[tuple[str, str]]:
 def _allowed(links: Sequence[Link]) -> list[Link]:
     here = _longest_match(request.path)
     return [
-        Link(link.path, link.icon, _(link.text), link.permission, _(link.short) if link.short else "", link is here)
+        replace(link, text=_(link.text), short=_(link.short) if link.short else "", here=link is here)
         for link in links
         if may(link.permission)
     ]

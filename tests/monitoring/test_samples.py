@@ -13,7 +13,6 @@ from bawaba.core.actor import SYSTEM
 from bawaba.core.database import DatabaseAway
 from bawaba.core.errors import Invalid
 from bawaba.monitoring import samples
-from bawaba.monitoring.charts import HEIGHT, chart, round_up
 from bawaba.monitoring.history import SPANS, history
 from bawaba.monitoring.models import RouterSample
 from bawaba.monitoring.polling import poll
@@ -22,6 +21,7 @@ from bawaba.routers import removing
 from bawaba.routers.driver import Health
 from bawaba.routers.drivers import fake
 from bawaba.sessions import redeem as redeeming
+from bawaba.web.charts import HEIGHT, chart, round_up
 from tests.cast import MIB, PHONE, TABLET
 
 WELL = Health(uptime_s=100, cpu_percent=20.0, memory_percent=40.0)

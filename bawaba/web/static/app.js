@@ -10,10 +10,14 @@ document.addEventListener("htmx:after:swap", (event) => {
 
 document.addEventListener("click", (event) => {
   const on = (selector) => event.target.closest(selector);
-  if (ask && (event.target === ask || (ask.open && on("[data-close]")))) {
+  const dialog = event.target.closest("dialog");
+  if (dialog && (event.target === dialog || on("[data-close]"))) {
     event.preventDefault();
-    ask.close();
+    dialog.close();
   }
+  const opens = on("[data-open]");
+  if (opens) document.getElementById(opens.dataset.open).showModal();
+  if (on("[data-dismiss]")) on(".toast").remove();
   const fill = on("[data-fill]");
   if (fill) {
     const input = document.getElementById(fill.dataset.fill);
@@ -72,6 +76,76 @@ if (here.searchParams.has("said")) {
 }
 
 document.querySelector("[aria-invalid=true]")?.focus();
+
+// Toasts: what was done goes away by itself, but not while somebody is at it.
+const toasts = document.getElementById("toasts");
+const TOAST_MS = 8000;
+
+function leaveSoon(toast) {
+  setTimeout(() => (toast.matches(":hover, :focus-within") ? leaveSoon(toast) : toast.remove()), TOAST_MS);
+}
+
+toasts?.querySelectorAll(".toast").forEach(leaveSoon);
+document.addEventListener("toast", ({ detail }) => {
+  const toast = document.getElementById("toast").content.firstElementChild.cloneNode(true);
+  toast.querySelector("div").textContent = detail;
+  toasts.append(toast);
+  leaveSoon(toast);
+});
+
+// Keys: ? lists them, / searches, g and a letter go somewhere. They can be switched off, and never act while one types.
+const keys = document.getElementById("keys");
+const KEYS_OFF = "bawaba-keys-off";
+let wentAt = 0;
+
+if (keys) {
+  const on = document.getElementById("keys-on");
+  on.checked = !localStorage.getItem(KEYS_OFF);
+  on.addEventListener("change", () => (on.checked ? localStorage.removeItem(KEYS_OFF) : localStorage.setItem(KEYS_OFF, "yes")));
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, select, textarea, [contenteditable], dialog");
+    if (!on.checked || typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const letter = /^[a-z?/]$/.test(event.key) ? event.key : key(event); // an Arabic keyboard has its letters in the same places
+    if (letter === "g") wentAt = event.timeStamp;
+    else if (event.timeStamp - wentAt < 1500) document.querySelector(`#menu [data-key="${letter}"]`)?.click();
+    else if (letter === "?") keys.showModal();
+    else if (letter === "/") focusSearch(event);
+  });
+}
+
+function key(event) {
+  if (event.code === "Slash") return event.shiftKey ? "?" : "/";
+  return event.code.startsWith("Key") ? event.code.slice(3).toLowerCase() : "";
+}
+
+function focusSearch(event) {
+  const search = document.querySelector("main [type=search]");
+  if (!search) return;
+  event.preventDefault();
+  search.select();
+}
+
+// A list is found while one types; its address keeps what was typed.
+let typed = 0;
+document.addEventListener("input", (event) => {
+  const form = event.target.closest("form[data-as-typed]");
+  if (!form || !document.getElementById("found")) return;
+  clearTimeout(typed);
+  typed = setTimeout(find, 300, form);
+});
+
+async function find(form) {
+  const sent = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+  const address = `${form.getAttribute("action") || location.pathname}?${sent}`;
+  const answer = await fetch(address, { headers: { Accept: "text/html" } });
+  if (!answer.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const found = page.getElementById("found");
+  if (!found) return;
+  document.getElementById("found").replaceWith(found);
+  window.htmx?.process?.(found);
+  history.replaceState(null, "", address);
+}
 
 /** Put text on the clipboard; old browsers and plain-http pages have only the second way. */
 async function write(text) {

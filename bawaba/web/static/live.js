@@ -72,7 +72,12 @@
   }
 
   function show(online) {
-    for (const mark of document.querySelectorAll("[data-live-mark]")) mark.classList.toggle("on", online);
+    for (const mark of document.querySelectorAll("[data-live-mark]")) {
+      mark.classList.toggle("on", online);
+      mark.classList.toggle("off", !online);
+      mark.textContent = online ? mark.dataset.on : mark.dataset.off;
+    }
+    if (online && !bar.hidden) document.dispatchEvent(new CustomEvent("toast", { detail: bar.dataset.back }));
     bar.hidden = online;
     if (online) return;
     const time = heard.toLocaleTimeString(`${document.documentElement.lang}-u-nu-latn`, { hour: "2-digit", minute: "2-digit", second: "2-digit" });

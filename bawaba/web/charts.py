@@ -1,12 +1,15 @@
-"""Lines and areas for small charts, worked out here so that a page shows them without a script."""
+"""Charts, worked out here so that they need no script: `charts.html` draws them, charts.js reads points out."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+Point = TypeVar("Point")
 WIDTH, HEIGHT = 720, 160
+TICKS = 7  # times that are written below a chart
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,13 @@ def chart(*series: Sequence[float | None], least_top: float = 1.0, binary: bool 
     known = [value for values in series for value in values if value is not None]
     top = round_up(max([*known, least_top]), binary=binary)
     return Chart(top, tuple(_area(values, top) for values in series))
+
+
+def ticks(points: Sequence[Point], most: int = TICKS) -> list[Point]:
+    """The first, the last and some evenly spaced in between, to be written below a chart."""
+    if len(points) <= most:
+        return list(points)
+    return [points[round(place * (len(points) - 1) / (most - 1))] for place in range(most)]
 
 
 def round_up(value: float, *, binary: bool = False) -> float:
