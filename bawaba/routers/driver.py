@@ -283,6 +283,7 @@ class Connection:
     options: Mapping[str, Any] = field(repr=False)  # those of the driver's `Options` that are set, secrets opened
     install: str  # eight characters that name this installation in ownership tags
     connect_s: float = field(default=3.0, compare=False)  # how long connecting may take, by the link as it was measured
+    boot: int = field(default=0, compare=False)  # what `Health.boot` was at the last look, before a restart of ours too
 
 
 class RouterDriver:

@@ -180,7 +180,7 @@ class Links:
         options = told.for_driver(driver_class(row.driver), row.options, secrets)
         install = self._rt.keyring.fingerprint[:8]
         way = (row.id, row.address, row.port, row.username, password)
-        return Connection(*way, options, install, connect_s)
+        return Connection(*way, options, install, connect_s, row.boot)
 
     async def ask(
         self,

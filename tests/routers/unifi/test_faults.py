@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bawaba.routers.driver import Client, RouterUnreachable
+from bawaba.routers.drivers import unifi
 from bawaba.routers.drivers.unifi import Driver
 from bawaba.routers.drivers.unifi.notes import marks_in
 from bawaba.routers.simulators.unifi.settings import MIB, Behaviour
@@ -154,3 +155,21 @@ def test_a_device_that_has_just_joined_is_waited_for(controllers):
         return await asking
 
     assert far_end.run(joins_late).key == "session:1"
+
+
+@WAYS
+def test_a_restart_of_ours_is_no_restart_of_the_controller(controllers, monkeypatch, ways):
+    """Its uptime comes in whole seconds, or not at all: what we had noted of its start goes on to hold."""
+    far_end = FarEnd(controllers, **ways)
+
+    def boot(known: int) -> int:
+        monkeypatch.setattr(unifi, "_memories", {})
+        return far_end.run(lambda driver: driver.health(), boot=known).boot
+
+    noted = boot(0)
+    for _ in range(3):
+        far_end.clock.advance(7.4)
+        assert boot(noted) == noted
+    if ways is BY_ACCOUNT:
+        far_end.reboot()
+        assert boot(noted) > noted

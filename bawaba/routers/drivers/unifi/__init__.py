@@ -56,7 +56,7 @@ class Driver(RouterDriver):
         super().__init__(connection)
         told = options.Options.model_validate(connection.options)
         way = options.way_to(connection, told)
-        memory = _memories.setdefault((way.host, way.port, way.site, connection.install), Memory())
+        memory = _memories.setdefault((way.host, way.port, way.site, connection.install), Memory(boot=connection.boot))
         self._api = told.api
         self._box = Box(client.Client(way), connection.install, clock or SystemClock(), memory)
 

@@ -109,11 +109,15 @@ async def sysinfo(box: Box) -> Row:
 
 
 def _boot(box: Box, uptime_s: int | None) -> int:
-    """When it started, by our clock: the same number until it starts again, however its seconds are rounded."""
+    """When it started, by our clock: the same number until it starts again, however its seconds are rounded, and
+    however far the two clocks have gone apart since."""
+    memory = box.memory
     started = box.now_ms() - 1000 * (uptime_s or 0)
-    if box.memory.boot == 0 or (uptime_s is not None and started - box.memory.boot > SAME_BOOT_MS):
-        box.memory.boot = started
-    return box.memory.boot
+    if memory.boot == 0 or (uptime_s is not None and started - (memory.started or memory.boot) > SAME_BOOT_MS):
+        memory.boot = started
+    if uptime_s is not None:
+        memory.started = started
+    return memory.boot
 
 
 async def locate(box: Box, ip: str | None, mac: str | None) -> Client | None:
