@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import socket
 import threading
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from http.cookies import SimpleCookie
+from types import FrameType
 
 import click
 import structlog
@@ -106,12 +108,32 @@ def _serve_once(config: Config, sockets: list[socket.socket], demo: bool) -> boo
         server.should_exit = True
 
     backups(rt).come_back = come_back
-    wiring.start_background(rt)
     try:
-        server.run(sockets)
+        with _ends_tidily():
+            wiring.start_background(rt)
+            server.run(sockets)
     finally:
         wiring.stop(rt)
     return comes_back.is_set()
+
+
+@contextmanager
+def _ends_tidily() -> Iterator[None]:
+    """Asked to stop (SIGTERM) we leave through the ends of what was begun. uvicorn stops answering, and then sends
+    itself the signal once more: by the system's own handler the process would be gone in the middle."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, _frame: FrameType | None) -> None:
+    log.info("asked to stop", signal=number)
+    raise SystemExit(0)
 
 
 def _cookie(scope: Scope, name: str) -> str | None:

@@ -37,7 +37,7 @@ from sqlalchemy.orm import Session
 
 from bawaba.accounts.errors import IdempotencyConflict, IdempotencyInProgress
 from bawaba.accounts.models import IdempotencyKey
-from bawaba.core.errors import field_fault
+from bawaba.core.errors import Invalid, field_fault
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
 from bawaba.web.guard import actor, runtime
@@ -45,6 +45,7 @@ from bawaba.web.guard import actor, runtime
 View = TypeVar("View", bound=Callable[..., Any])
 Again = Callable[[int], Any]
 HEADER = "Idempotency-Key"
+NO_KEY = "must be 1 to 128 printable characters"
 REPLAYED = "Idempotent-Replayed"
 KEY_MOST = 128
 KEPT = timedelta(days=1)
@@ -77,6 +78,23 @@ class Once:
         row = {"user_id": self.user_id, "key": self.key, "request_digest": self.request_digest}
         if not INSERT.run(db, **row, subject_id=subject_id, now=self.now):
             raise KeyTaken()
+
+
+class _Malformed(Once):
+    """A key that none can be. It is refused where it would be recorded: after what is unknown or not allowed."""
+
+    def record(self, db: Session, subject_id: int) -> None:
+        raise field_fault(HEADER, NO_KEY)
+
+
+def _refused(view: View, args: Any, kwargs: Any) -> ResponseReturnValue:
+    """What the view says to a key that none can be: with its own faults of what was sent, where there are some."""
+    try:
+        return view(*args, **kwargs)  # type: ignore[no-any-return]
+    except Invalid as fault:
+        if type(fault) is not Invalid:
+            raise
+        raise Invalid(fields={**fault.details.get("fields", {}), HEADER: [NO_KEY]}) from fault
 
 
 def form_once() -> Once | None:
@@ -121,6 +139,8 @@ def idempotent(again: Again | None = None, status: int = 201) -> Callable[[View]
                 return view(*args, **kwargs)  # type: ignore[no-any-return]
             g.once = used
             rt = runtime()
+            if isinstance(used, _Malformed):
+                return _refused(view, args, kwargs)
             kept = rt.read(_find, used)
             if kept is None:
                 try:
@@ -138,11 +158,10 @@ def _once_of_request() -> Once | None:
     key = request.headers.get(HEADER)
     if key is None:
         return None
-    if not (0 < len(key) <= KEY_MOST and key.isascii() and key.isprintable()):
-        raise field_fault(HEADER, "must be 1 to 128 printable characters")
     user_id = actor().user_id
     assert user_id is not None
-    return Once(user_id, key, _request_digest(), runtime().clock.now())
+    fits = 0 < len(key) <= KEY_MOST and key.isascii() and key.isprintable()
+    return (Once if fits else _Malformed)(user_id, key, _request_digest(), runtime().clock.now())
 
 
 def _request_digest() -> bytes:

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from bawaba.core.database import is_passing
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
 from bawaba.notifications import courier, incidents, rules, sending, words
@@ -114,18 +115,28 @@ class Notifier:
 
     def _look(self) -> list[NotificationChanged]:
         rt, now = self._rt, self._rt.clock.now()
-        with self._lock:
-            steps, since = self._steps, self._away_since
+        since = self._away_since
         news: list[NotificationChanged] = []
         if since is not None:
             news += rt.transact(incidents.database_was_away, since, now)
             self._away_since = None
-        for step in steps:
-            news += rt.transact(step)
-        with self._lock:
-            self._steps = self._steps[len(steps) :]
+        news += self._noted()
         news += rt.transact(incidents.look, now)
         self._ways = rt.read(sending.ways, rt.keyring)
+        return news
+
+    def _noted(self) -> list[NotificationChanged]:
+        """What was to be noted, each once. What breaks for good is left out, so that it keeps nothing else back."""
+        news: list[NotificationChanged] = []
+        while self._steps:
+            try:
+                news += self._rt.transact(self._steps[0])
+            except Exception as error:
+                if isinstance(error, Problem) or is_passing(error):  # the database is away: they wait
+                    raise
+                log.exception("a notification could not be noted")
+            with self._lock:
+                self._steps.pop(0)
         return news
 
     def _say_database_is_away(self) -> None:

@@ -7,8 +7,11 @@ over to it; where the router holds them they have the form themselves, so that g
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
+from collections import OrderedDict
 from datetime import UTC, datetime
+from typing import Any
 
 from apiflask import APIBlueprint
 from flask import Response, render_template
@@ -25,6 +28,7 @@ from bawaba.web.guard import open_to_everyone, runtime
 bp = APIBlueprint("hotspot_pages", __name__, enable_openapi=False)
 TEMPLATES = {"status.html": "status", "logout.html": "logout", "alogin.html": "welcome", "error.html": "error"}
 ZIPPED_AT = datetime(2026, 1, 1, tzinfo=UTC).timetuple()[:6]  # the same bytes each time
+ZIPS_MOST = 32  # some 20 KB each
 LOOK_ONLY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; frame-ancestors 'none'"  # read here
 CARRIED = (
     ("client_mac", "$(mac-esc)"),
@@ -52,7 +56,7 @@ def _answer(router_id: int, name: str, *, away: bool) -> Response:
     rt = runtime()
     site = _site(rt, router_id)
     if name == "pages.zip" and not away:
-        return Response(_zipped(rt, site, router_id), mimetype="application/zip")
+        return Response(zips(rt).of(rt, site, router_id), mimetype="application/zip")
     if name not in (AWAY_PAGES if away else PAGES):
         raise RouterNotFound()
     text = render(rt, site, router_id, name, away=away)
@@ -91,6 +95,32 @@ def _site(rt: Runtime, router_id: int) -> Site:
     if site is None:
         raise RouterNotFound()
     return site
+
+
+class Zips:
+    """The files of pages, each made once: anybody may ask for them, as often as they like."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._made: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+
+    def of(self, rt: Runtime, site: Site, router_id: int) -> bytes:
+        """The file for a router as its site stands; one is made at a time, and the newest are kept."""
+        facts = tuple(getattr(site, column.key) for column in Site.__table__.columns)
+        key = (router_id, rt.config.portal_url, language.current(), *facts)
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = _zipped(rt, site, router_id)
+            self._made.move_to_end(key)
+            while len(self._made) > ZIPS_MOST:
+                self._made.popitem(last=False)
+            return self._made[key]
+
+
+def zips(rt: Runtime) -> Zips:
+    """This process's."""
+    found: Zips = rt.parts.setdefault("hotspot_zips", Zips())
+    return found
 
 
 def _zipped(rt: Runtime, site: Site, router_id: int) -> bytes:

@@ -157,7 +157,9 @@ def _those_that_move(jobs: list[RouterJob], movable: list[str], choice: Choice) 
 
 def _other(db: Session, actor: Actor, here: set[int], to_router_id: int | None) -> int:
     """Where moved work goes: another router of the same site."""
-    target = queries.get_router(db, actor, to_router_id or 0)
+    if to_router_id is None:
+        raise field_fault("to_router_id", "must name the router that the work goes to")
+    target = queries.get_router(db, actor, to_router_id)
     for router_id in here:
         if router_id == target.id or queries.get_router(db, actor, router_id).site_id != target.site_id:
             raise field_fault("router_id", "must be another router of the same site")

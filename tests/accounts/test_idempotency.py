@@ -107,6 +107,12 @@ def test_a_key_is_short_and_printable(hana, rt, key):
     assert answer.status_code == 422 and sites(rt) == 0
 
 
+def test_what_is_unknown_is_said_before_a_key_that_none_can_be(hana, omar):
+    long = "x" * 129
+    assert omar.post("/api/sites", YEMEN, Idempotency_Key=long).status_code == 403
+    assert hana.post("/api/vouchers", {"plan_id": 999}, Idempotency_Key=long).status_code == 404
+
+
 def test_without_the_permission_a_key_tells_nothing(hana, omar):
     hana.post("/api/sites", YEMEN, Idempotency_Key=KEY)
     assert omar.post("/api/sites", YEMEN, Idempotency_Key=KEY).status_code == 403

@@ -256,3 +256,16 @@ def test_only_an_admin_sets_channels_up(app, rt, cast):
 def test_an_address_that_apprise_does_not_know_is_refused_at_its_field(hana):
     answer = hana.post("/api/notification-channels", {"name": "x", "url": "nonsense://x"})
     assert answer.status_code == 422 and "url" in answer.json["details"]["fields"]
+
+
+def test_what_cannot_be_noted_keeps_nothing_else_back(rt, cast, notifier):
+    def broken(db):
+        raise ValueError("of ours")
+
+    part = rt.parts["notifier"]
+    part._later(broken)
+    rt.publish(CardUsedTwice(cast.site.id, 7, "K-7"))
+    down(rt, cast.router)
+    notifier.round()
+    assert {row.kind for row in notifications(rt)} == {"card_twice", "router_down"}
+    assert part._steps == []

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import expect
 
 from bawaba.sites.models import Site
 from bawaba.vouchers import codes
@@ -174,7 +175,7 @@ def test_one_request_a_page_and_the_keyboard_is_enough(window: Window, shop: Pro
     window.arrive()
     assert len(window.requests) == 1
     page = window.page
-    assert page.evaluate("() => document.activeElement.id") == "code"
+    expect(page.locator("input#code")).to_be_focused()  # the browser does that after the page is there
     page.keyboard.type(card.code)
     page.keyboard.press("Enter")
     page.wait_for_selector("dl")

@@ -6,9 +6,11 @@ import gzip
 import io
 import re
 import zipfile
+from typing import Any
 
 import pytest
 
+from bawaba.portal import hotspot
 from bawaba.portal.places import TTL_S
 from bawaba.routers.setup.routeros import AWAY_PAGES, PAGES
 from bawaba.sites.models import Site
@@ -75,6 +77,21 @@ def test_all_of_them_in_one_file_to_drag_into_winbox(client, router):
         assert ("bawaba-away/login.html" in names) is not router.held_here
         plain = client.get(f"/hotspot/{router.id}/login.html").data
         assert archive.read("bawaba/login.html") == plain
+
+
+def test_the_file_is_made_once_until_the_site_changes(client, rt, router, monkeypatch):
+    made, plain = list[int](), hotspot._zipped
+
+    def counted(*facts: Any) -> bytes:
+        made.append(1)
+        return plain(*facts)
+
+    monkeypatch.setattr(hotspot, "_zipped", counted)
+    for _ in range(5):
+        first = client.get(f"/hotspot/{router.id}/pages.zip").data
+    assert len(made) == 1
+    rt.transact(lambda db: db.query(Site).update({"name": "Another name", "wifi_name": "Another"}))
+    assert client.get(f"/hotspot/{router.id}/pages.zip").status_code == 200 and first and len(made) == 2
 
 
 @pytest.mark.parametrize(

@@ -191,3 +191,10 @@ def test_many_guests_of_a_dead_router_are_one_line_and_go_to_the_spare_in_one_de
     assert decided.json == {"decided": 12}
     deliver(other.id)
     assert len(fake.box(other.id).sessions) == 12
+
+
+def test_moving_without_saying_where_is_a_fault_of_what_was_sent(cast, hana):
+    (job,) = owe(cast, "admit")
+    assert "router_id" in faults_of(hana.post(f"/api/router-jobs/{job.id}/move", {}))
+    assert "to_router_id" in faults_of(hana.post("/api/router-jobs/move", {"ids": [job.id]}))
+    assert hana.post("/api/router-jobs/999/move", {}).status_code == 404

@@ -40,7 +40,6 @@ from bawaba.routers.driver import (
 )
 from bawaba.routers.options import LAN4_HELP, Needs, Networks4, RouterOptions
 
-CONNECT_S = 3.0
 CALL_S = 5.0
 LIST_S = 20.0
 BULK_S = 55.0
@@ -67,7 +66,7 @@ class Driver(RouterDriver):
     def __init__(self, connection: Connection, clock: Clock | None = None) -> None:
         super().__init__(connection)
         self._clock = clock or SystemClock()
-        self._socket = AgentSocket(connection.address or str(DEFAULT_SOCKET))
+        self._socket = AgentSocket(connection.address or str(DEFAULT_SOCKET), connection.connect_s)
 
     async def probe(self) -> Info:
         health = await self._socket.ask("health", CALL_S)
@@ -219,8 +218,9 @@ class Talk:
 class AgentSocket:
     """One connection to the agent, many questions on it at once. A connection on which one was late is let go."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, connect_s: float) -> None:
         self._path = path
+        self._connect_s = connect_s
         self._numbers = itertools.count(1)
         self._talk: Talk | None = None
         self._opening = asyncio.Lock()
@@ -255,7 +255,7 @@ class AgentSocket:
             if self._talk is not None:
                 return self._talk
             try:
-                async with asyncio.timeout(CONNECT_S):
+                async with asyncio.timeout(self._connect_s):
                     reader, writer = await asyncio.open_unix_connection(self._path, limit=wire.MAX_ANSWER_BYTES)
             except PermissionError as error:
                 raise RouterAuthFailed(f"we may not use {self._path}: {error.strerror}") from error
