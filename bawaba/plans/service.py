@@ -55,7 +55,8 @@ def list_plans(
 ) -> Sequence[PlanNow]:
     """Plans of the caller's sites, newest first, one more than the page holds."""
     put_away = Plan.archived_at.is_not(None) if archived else Plan.archived_at.is_(None)
-    wanted = _plans().where(sees(actor, Plan.site_id), put_away).order_by(Plan.id.desc()).limit(page.limit + 1)
+    wanted = _plans().where(sees(actor, Plan.site_id), put_away, Plan.is_trial.is_(False))
+    wanted = wanted.order_by(Plan.id.desc()).limit(page.limit + 1)
     if site_id is not None:
         wanted = wanted.where(Plan.site_id == site_id)
     if page.after_id is not None:

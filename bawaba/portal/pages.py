@@ -15,8 +15,10 @@ from markupsafe import Markup
 from bawaba.core.errors import Problem
 from bawaba.plans.words import plan_words
 from bawaba.portal import words
+from bawaba.portal.colours import accent
 from bawaba.portal.visit import Visit
 from bawaba.routers.driver import Handoff
+from bawaba.sessions.guest_cards import Looked
 from bawaba.sessions.standing import Standing
 from bawaba.vouchers import codes
 from bawaba.web.pages import other_languages
@@ -35,16 +37,17 @@ LONGEST_SHOWN = 40
 ENDS_A_CARD = frozenset({"voucher_expired", "voucher_used", "voucher_disabled", "wrong_site"})  # another one is needed
 NO_USE_TYPING = frozenset({"unknown_place", "device_blocked"})
 TRIES_AGAIN = frozenset({"router_unreachable"})
-OPTIONAL = ("confirm", "heading", "left", "may_move", "note", "refused", "spent_code", "using")
+OPTIONAL = ("adding", "confirm", "heading", "left", "may_move", "note", "paused", "refused", "spent_code", "using")
 
 
-@lru_cache
-def style() -> tuple[Markup, str]:
-    """The stylesheet, and the policy that allows it and nothing else."""
+@lru_cache(maxsize=64)
+def style(colour: str = "") -> tuple[Markup, str]:
+    """The stylesheet in a site's colour (empty: ours), and the policy that allows it and nothing else."""
     text = "".join(line.strip() for line in STYLE.read_text("utf-8").splitlines())
+    text += accent(colour) if colour else ""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     policy = (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'self'; "
+        f"default-src 'none'; style-src 'sha256-{digest}'; img-src 'self' data:; form-action 'self'; "
         "frame-ancestors 'none'; base-uri 'none'"
     )
     return Markup(text), policy
@@ -100,7 +103,17 @@ def refusal(here: Visit, problem: Problem, typed: str) -> Response:
 def _form(here: Visit, status: int, code: str, values: dict[str, Any]) -> Response:
     letters = here.letters or any(symbol.isalpha() for symbol in code)
     shown = {"code": shown_code(code), "is_code": is_code(code), "letters": letters, "may_type": True}
+    fresh = not values.get("refused") and not values.get("using") and not values.get("confirm")
+    shown["may_try"] = fresh and here.may_try
     return page(here, "enter", status, typed=code, **{**shown, **dict.fromkeys(OPTIONAL), **values})
+
+
+def left_on_card(here: Visit, found: Looked, typed: str) -> Response:
+    """What a card still gives, before the guest signs in by it."""
+    card = found.card
+    over_at = words.until(here, card.over_at) if card.over_at is not None else ""
+    facts = {"found": found, "until": over_at, "bought": plan_words(card), "code": shown_code(typed)}
+    return page(here, "left", typed=typed, **facts)
 
 
 def standing(here: Visit, now: Standing) -> Response:
@@ -171,7 +184,8 @@ def is_code(text: str) -> bool:
 
 
 def _answer(template: str, status: int, /, **values: Any) -> Response:
-    css, policy = style()
+    place = values.get("place")
+    css, policy = style(place.colour if place is not None else "")
     html = render_template(f"portal/{template}.html", css=css, **{"refresh_s": None, "refresh_to": "", **values})
     headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
     return Response(html, status, mimetype="text/html", headers=headers)

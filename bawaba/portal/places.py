@@ -8,6 +8,7 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from bawaba.core.runtime import Runtime
+from bawaba.sites.logos import digest_of
 from bawaba.sites.models import Site
 from bawaba.vouchers import codes
 from bawaba.vouchers.models import Batch
@@ -28,6 +29,10 @@ class Place:
     support: str
     device_moves_per_day: int
     letters: bool
+    colour: str
+    terms: str
+    logo: str
+    trial_minutes: int | None
 
     @property
     def support_direction(self) -> str:
@@ -63,4 +68,8 @@ def _read(db: Session, site_id: int) -> Place | None:
         support=site.support,
         device_moves_per_day=site.device_moves_per_day,
         letters=row[1],
+        colour=site.colour,
+        terms=site.terms,
+        logo=digest_of(db, site_id),
+        trial_minutes=site.trial_minutes,
     )

@@ -20,7 +20,7 @@ from bawaba.portal.places import Place, place
 from bawaba.routers import devices
 from bawaba.routers.directory import Entry, directory
 from bawaba.routers.errors import RouterUnreachableNow
-from bawaba.sessions import standing
+from bawaba.sessions import standing, trial
 from bawaba.sessions.errors import UnknownDevice, UnknownPlace
 from bawaba.sessions.redeem import Guest
 from bawaba.sessions.standing import Standing
@@ -108,6 +108,18 @@ class Visit:
         except RouterUnreachableNow:
             return None
         return now if now is not None and standing.may_resume(now, self.rt.clock.now()) else None
+
+    @property
+    def may_try(self) -> bool:
+        """Whether this device may have the place's free trial today."""
+        if self.place is None or self.place.trial_minutes is None or self.router is None:
+            return False
+        try:
+            guest = self.known_guest
+        except RouterUnreachableNow:
+            return False
+        now = self.rt.clock.now()
+        return guest is not None and self.rt.read(trial.may_try, self.router.site_id, guest.mac, now)
 
     def look_anew(self) -> None:
         """Forget how the device stood: it has changed."""

@@ -13,12 +13,14 @@ from flask.typing import ResponseReturnValue
 
 from bawaba.authmon import calls
 from bawaba.core.database import DatabaseAway
-from bawaba.core.errors import Forbidden, Problem
+from bawaba.core.errors import Forbidden, NotFound, Problem
+from bawaba.plans.rules import USED_TIME
 from bawaba.portal import pages, words
 from bawaba.portal.visit import Visit, visit
-from bawaba.sessions import admission, redeem, service
+from bawaba.sessions import admission, guest_cards, redeem, service, trial
 from bawaba.sessions.errors import NothingToResume, UnknownPlace
 from bawaba.sessions.standing import Standing
+from bawaba.sites.logos import logo
 from bawaba.vouchers import codes
 from bawaba.web.guard import open_to_everyone, runtime
 from bawaba.web.language import translate as _
@@ -105,6 +107,51 @@ def add_card(here: Visit) -> ResponseReturnValue:
     return pages.enter(here, using=now if now is not None and not now.over else None)
 
 
+@bp.post("/add")
+@for_guests
+def add_to_card(here: Visit) -> ResponseReturnValue:
+    """Put the card that was typed onto the one in use."""
+    _own_form()
+    guest_cards.add_to_mine(here.rt, request.form.get("code", ""), here.guest)
+    return redirect(here.link("/status"), 303)
+
+
+@bp.post("/left")
+@for_guests
+def look_at_card(here: Visit) -> ResponseReturnValue:
+    """What is left on a card, without signing in by it."""
+    _own_form()
+    typed = request.form.get("code", "")
+    found = guest_cards.look(here.rt, typed, here.guest)
+    return pages.left_on_card(here, found, typed)
+
+
+@bp.post("/trial")
+@for_guests
+def try_it(here: Visit) -> ResponseReturnValue:
+    """The place's free trial."""
+    _own_form()
+    trial.begin_trial(here.rt, here.guest)
+    return redirect(here.link("/status"), 303)
+
+
+@bp.get("/terms")
+@for_guests
+def terms(here: Visit) -> ResponseReturnValue:
+    """What guests of the place agree to."""
+    return pages.page(here, "terms")
+
+
+@bp.get("/logo/<digest>.png")
+@open_to_everyone
+def logo_picture(digest: str) -> ResponseReturnValue:
+    """A site's logo; its address changes with it, so browsers may keep it."""
+    png = runtime().read(logo, digest)
+    if png is None:
+        raise NotFound()
+    return Response(png, mimetype="image/png", headers={"Cache-Control": "public, max-age=31536000, immutable"})
+
+
 @bp.post("/resume")
 @for_guests
 def resume(here: Visit) -> ResponseReturnValue:
@@ -141,7 +188,9 @@ def _home(here: Visit, note: str = "") -> Response:
         note = words.logged_out(here, now)
     elif now is not None:
         note = words.farewell(here, now) or note
-    return pages.enter(here, note=note, left=here.left_behind)
+    left = here.left_behind
+    paused = bool(request.args.get("out")) and left is not None and left.card.kind == USED_TIME
+    return pages.enter(here, note=note, left=left, paused=paused)
 
 
 def _opening(here: Visit, now: Standing) -> Response:

@@ -32,6 +32,9 @@ HEADINGS = {
     "unknown_device": "We can't see your phone yet",
     "unknown_place": "Where are you?",
     "nothing_to_resume": "Type a code",
+    "cards_differ": "Not of the same sort",
+    "card_in_use": "In use on another phone",
+    "trial_used": "Until tomorrow",
 }
 OTHERWISE = "That did not work"
 ENDED = {  # sessions that ended before their card did
@@ -57,6 +60,14 @@ def refusal(here: Visit, problem: Problem) -> str:
         return _("It ended on %(when)s. You need a new one.", when=language.moment(ended_at, here.zone))
     if problem.code == "too_many_devices":
         return _too_many_devices(here, problem)
+    if problem.code == "cards_differ":
+        return _("This card cannot be added to yours: they are not of the same sort. Use it afterwards.")
+    if problem.code == "card_in_use":
+        return _("Another phone is online with this card.")
+    if problem.code == "voucher_disabled" and problem.details.get("frozen"):
+        return _("This card is frozen. Ask the staff to let it go on.")
+    if problem.code == "voucher_used" and problem.details.get("moved"):
+        return _("What was on this card has been added to another one.")
     if problem.code == "too_many_tries":
         wait = language.span(problem.details["retry_after_s"])
         return _("Too many wrong codes. Wait %(wait)s, then type the code from the card again.", wait=wait)

@@ -42,6 +42,18 @@ class NothingToResume(NotFound):
     code = "nothing_to_resume"
 
 
+class NoTrial(Conflict):
+    """This place gives no free trial."""
+
+    code = "no_trial"
+
+
+class TrialUsed(Conflict):
+    """This device had its free trial today."""
+
+    code = "trial_used"
+
+
 class CardSwitchedOff(Conflict):
     """The card is switched off or frozen."""
 
@@ -85,6 +97,8 @@ say(
     unknown_place="We cannot tell where you are. Join the WiFi again, then open this page again.",
     unknown_device="The router does not know your device yet. Leave the WiFi, join it again and try once more.",
     nothing_to_resume="This device has no card with anything left. Type the code of a card.",
+    no_trial="There is no free trial here. Type the code of a card.",
+    trial_used="This phone had its free trial today. Type the code of a card.",
     card_switched_off="This card is switched off. Switch it on first.",
     card_moved="What was on this card is on another card now.",
     card_spent="There is nothing left on this card.",

@@ -131,7 +131,7 @@ class Answer:
 
 
 @dataclass
-class _Outcome:
+class Outcome:
     """What the transaction came to: a redemption with work for the router, or the refusal to give."""
 
     redemption: Redemption | None = None
@@ -149,19 +149,19 @@ def redeem(rt: Runtime, code: str, guest: Guest, *, move: bool = False) -> Redem
     The card is claimed, the session written and the router's work promised in one transaction; the router hears of it
     only after the commit. Time starts when the router confirms, so a silent router costs the guest nothing.
     """
-    return _carry_out(rt, guest, rt.transact(_redeem, rt, code, guest, move, rt.clock.now()))
+    return carry_out(rt, guest, rt.transact(_redeem, rt, code, guest, move, rt.clock.now()))
 
 
 def resume(rt: Runtime, guest: Guest, *, move: bool = False) -> Redemption:
     """Go on with the card that this device last used here, without typing it again. Raises `NothingToResume`."""
-    return _carry_out(rt, guest, rt.transact(_resume, guest, move, rt.clock.now()))
+    return carry_out(rt, guest, rt.transact(_resume, guest, move, rt.clock.now()))
 
 
 def look_again(rt: Runtime, guest: Guest) -> Redemption | None:
     """See whether the router has let in a device whose own browser was to sign in there; None when it waits for no such
     thing. Else the redemption is online now, or says again which form to send."""
     outcome = rt.transact(_look_again, guest, rt.clock.now())
-    return None if outcome is None else _carry_out(rt, guest, outcome)
+    return None if outcome is None else carry_out(rt, guest, outcome)
 
 
 def answer_router(rt: Runtime, guest: Guest, code: str | None) -> Answer:
@@ -177,7 +177,7 @@ def answer_router(rt: Runtime, guest: Guest, code: str | None) -> Answer:
 
 def _answer_router(
     db: Session, rt: Runtime, guest: Guest, code: str | None, now: datetime
-) -> tuple[_Outcome, Answer | None]:
+) -> tuple[Outcome, Answer | None]:
     outcome = _resume(db, guest, False, now) if code is None else _redeem(db, rt, code, guest, False, now)
     redemption = outcome.redemption
     if redemption is None:
@@ -197,7 +197,7 @@ def _work_as_it_stands(db: Session, session_id: int, card: Any, guest: Guest, no
     return admission.work_for(session.id, session.rev, card, left, guest.client)
 
 
-def _made_known(rt: Runtime, outcome: _Outcome) -> Redemption:
+def _made_known(rt: Runtime, outcome: Outcome) -> Redemption:
     """Tell what has happened, and answer with what the guest got. Raises the refusal."""
     for device in outcome.crossed:
         rt.publish(GuessingSuspected(outcome.site_id, device))
@@ -211,7 +211,7 @@ def _made_known(rt: Runtime, outcome: _Outcome) -> Redemption:
     return redemption
 
 
-def _carry_out(rt: Runtime, guest: Guest, outcome: _Outcome) -> Redemption:
+def carry_out(rt: Runtime, guest: Guest, outcome: Outcome) -> Redemption:
     redemption = _made_known(rt, outcome)
     if outcome.job is None:
         return redemption
@@ -226,26 +226,26 @@ def _carry_out(rt: Runtime, guest: Guest, outcome: _Outcome) -> Redemption:
     return redemption
 
 
-def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now: datetime) -> _Outcome:
+def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now: datetime) -> Outcome:
     """The whole decision as one step; a refusal is an answer here, so that a counted try is committed with it."""
-    place = _place(db, guest)
+    place = place_of(db, guest)
     if wait_s := guessing.wait_s(db, place, guest.mac, now):
-        return _Outcome(refusal=TooManyTries(retry_after_s=wait_s))
+        return Outcome(refusal=TooManyTries(retry_after_s=wait_s))
     try:
         digest = code_digest(rt.keyring, codes.parse(typed).text)
     except codes.CodeMalformed as malformed:
-        return _Outcome(refusal=malformed)
+        return Outcome(refusal=malformed)
     card = claiming.BY_CODE.first(db, digest=digest)
     if card is None:
         crossed = guessing.count_wrong(db, place.site_id, guest.mac, place.wrong_tries_per_minute, now)
-        return _Outcome(refusal=VoucherUnknown(), crossed=crossed, site_id=place.site_id)
-    outcome = _use(db, card, place, guest, move, now)
+        return Outcome(refusal=VoucherUnknown(), crossed=crossed, site_id=place.site_id)
+    outcome = use_card(db, card, place, guest, move, now)
     if outcome.refusal is None and card.status == "unused" and place.device_meter is not None:
         guessing.forgive_device(db, place.site_id, guest.mac)  # a card in use, typed over and over, forgives nothing
     return outcome
 
 
-def _place(db: Session, guest: Guest) -> Any:
+def place_of(db: Session, guest: Guest) -> Any:
     """All about the place, read when no other request of this device is under way."""
     asked = (PLACE, {"router_id": guest.router_id, "device": guest.mac})
     alone = () if db.info["sqlite"] else ((guessing.ONE_AT_A_TIME, {"device": guest.mac}),)
@@ -255,17 +255,17 @@ def _place(db: Session, guest: Guest) -> Any:
     return place
 
 
-def _resume(db: Session, guest: Guest, move: bool, now: datetime) -> _Outcome:
-    place = _place(db, guest)
+def _resume(db: Session, guest: Guest, move: bool, now: datetime) -> Outcome:
+    place = place_of(db, guest)
     since = now - timedelta(days=RESUME_DAYS)
     last = LAST_CARD.first(db, site_id=place.site_id, mac=guest.mac, since=since)
     if last is None:
-        return _Outcome(refusal=NothingToResume())
-    return _use(db, claiming.BY_ID.first(db, id=last.voucher_id), place, guest, move, now)
+        return Outcome(refusal=NothingToResume())
+    return use_card(db, claiming.BY_ID.first(db, id=last.voucher_id), place, guest, move, now)
 
 
-def _look_again(db: Session, guest: Guest, now: datetime) -> _Outcome | None:
-    place = _place(db, guest)
+def _look_again(db: Session, guest: Guest, now: datetime) -> Outcome | None:
+    place = place_of(db, guest)
     since = now - timedelta(days=RESUME_DAYS)
     last = LAST_CARD.first(db, site_id=place.site_id, mac=guest.mac, since=since)
     live = LIVE.all(db, voucher_id=last.voucher_id) if last is not None else []
@@ -277,30 +277,30 @@ def _look_again(db: Session, guest: Guest, now: datetime) -> _Outcome | None:
     return None if left.spent else _go_on(db, card, mine, left, guest, place, now)
 
 
-def _use(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: datetime) -> _Outcome:
+def use_card(db: Session, card: Any, place: Any, guest: Guest, move: bool, now: datetime) -> Outcome:
     """Let a device use a card: the refusals after "not found", in the order of the API's table."""
     refusal = claiming.validate_voucher(card, place.site_id, now)
     if refusal is None and place.standing == "blocked":
         refusal = DeviceBlocked()
     if refusal is not None:
-        return _Outcome(refusal=refusal)
+        return Outcome(refusal=refusal)
     fresh = card.status == "unused"  # then it has no sessions yet
     live = [] if fresh else LIVE.all(db, voucher_id=card.id)
     left = rules.left_on(card, end_as_used(card, now), live, now)
     if left.spent:
-        return _Outcome(refusal=VoucherExpired() if left.seconds == 0 and card.kind == "elapsed" else VoucherUsed())
+        return Outcome(refusal=VoucherExpired() if left.seconds == 0 and card.kind == "elapsed" else VoucherUsed())
     mine = next((session for session in live if session.client_mac == guest.mac), None)
     if mine is not None:
         return _go_on(db, card, mine, left, guest, place, now)
     new_device = fresh or WAS_HERE.first(db, voucher_id=card.id, mac=guest.mac) is None
     if new_device and card.devices_ever is not None and card.devices_seen >= card.devices_ever:
-        return _Outcome(refusal=TooManyDevices(ever=card.devices_ever, may_move=False))
+        return Outcome(refusal=TooManyDevices(ever=card.devices_ever, may_move=False))
     leaving = _make_room(card, live, place, move, now)
     if leaving is None:
         since, may_move = live[0].start_time, _may_move(card, place, now)
-        return _Outcome(refusal=TooManyDevices(at_once=card.devices_at_once, since=since, may_move=may_move))
+        return Outcome(refusal=TooManyDevices(at_once=card.devices_at_once, since=since, may_move=may_move))
     if _is_away(place, guest, now) and not _has_spare(db, place, guest.router_id, now):
-        return _Outcome(refusal=RouterUnreachableNow())
+        return Outcome(refusal=RouterUnreachableNow())
     ended = _let_go(db, card, leaving, move, place, now)
     if ended:  # what they used is booked now
         card = claiming.BY_ID.first(db, id=card.id)
@@ -319,10 +319,10 @@ def _make_room(card: Any, live: Sequence[Any], place: Any, move: bool, now: date
 
 
 def _may_move(card: Any, place: Any, now: datetime) -> bool:
-    return rules.may_move(card.moved_on, card.moves_that_day, place.device_moves_per_day, _today(place, now))
+    return rules.may_move(card.moved_on, card.moves_that_day, place.device_moves_per_day, today_at(place, now))
 
 
-def _today(place: Any, now: datetime) -> date:
+def today_at(place: Any, now: datetime) -> date:
     return now.astimezone(ZoneInfo(place.time_zone)).date()
 
 
@@ -332,7 +332,7 @@ def _let_go(db: Session, card: Any, leaving: Sequence[Any], move: bool, place: A
         silent = rules.is_silent(session, card.idle_timeout_seconds, now)
         end_session(db, session.id, rules.IDLE_TIMEOUT if silent else rules.MOVED, now)
         if move and not silent:
-            today = _today(place, now).isoformat()
+            today = today_at(place, now).isoformat()
             moves = card.moves_that_day + 1 if card.moved_on == today else 1
             claiming.MOVED.run(db, id=card.id, today=today, moves=moves)
         kick(db, session.router_id, session.id, now)
@@ -341,12 +341,12 @@ def _let_go(db: Session, card: Any, leaving: Sequence[Any], move: bool, place: A
 
 def _begin(
     db: Session, card: Any, left: rules.Left, guest: Guest, new_device: bool, ended: list[int], now: datetime
-) -> _Outcome:
+) -> Outcome:
     """A new session: claim the card, write session, sale and promise."""
     session_id, job = _write_beginning(db, card, guest, new_device, now)
     redemption = Redemption(session_id, card.id, card.serial, False, "opening", remaining_bytes=left_bytes(left))
     work = admission.work_for(session_id, 1, card, left, guest.client)
-    return _Outcome(redemption, job=job, work=work, ended=ended)
+    return Outcome(redemption, job=job, work=work, ended=ended)
 
 
 def _write_beginning(db: Session, card: Any, guest: Guest, new_device: bool, now: datetime) -> tuple[int, Promised]:
@@ -367,7 +367,7 @@ def _write_beginning(db: Session, card: Any, guest: Guest, new_device: bool, now
     return session.id, promise(db, guest.router_id, admission.ADMIT, session.id, now, express=True, payload=payload)
 
 
-def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, place: Any, now: datetime) -> _Outcome:
+def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, place: Any, now: datetime) -> Outcome:
     """The same device again: the same session goes on, nothing is charged. At another router it moves there, unless
     that one is down and the session is on its spare. What was handed to its browser is looked at again; where nobody is
     at work any more on letting it in, work is promised again."""
@@ -376,21 +376,21 @@ def _go_on(db: Session, card: Any, mine: Any, left: rules.Left, guest: Guest, pl
     if stays and mine.state == "online":
         start, end = mine.start_time, mine.end_time
         going_on = replace(waiting, status="online", start_time=start, end_time=end, remaining_seconds=left.seconds)
-        return _Outcome(going_on)
+        return Outcome(going_on)
     promised = admission.open_admit(db, mine.id) if stays else None
     if promised is not None and not promised.handed:
-        return _Outcome(waiting)
+        return Outcome(waiting)
     if promised is not None:
         admission.ask_again(db, promised.job.id, guest.client, now)
         work = admission.work_for(mine.id, 2, card, left, guest.client, handed=True)
-        return _Outcome(waiting, job=promised.job, work=work)
+        return Outcome(waiting, job=promised.job, work=work)
     if not stays:
         cards.let_go(db, card.id, mine.router_id, now)
         admission.move_session(db, mine.id, guest.router_id, guest.ip, now)
     router_id = mine.router_id if stays else guest.router_id
     payload = admission.payload_of(guest.client)
     job = promise(db, router_id, admission.ADMIT, mine.id, now, express=True, payload=payload)
-    return _Outcome(waiting, job=job, work=admission.work_for(mine.id, 2, card, left, guest.client))
+    return Outcome(waiting, job=job, work=admission.work_for(mine.id, 2, card, left, guest.client))
 
 
 def _is_away(place: Any, guest: Guest, now: datetime) -> bool:

@@ -29,6 +29,8 @@ Decimals = Annotated[int, Field(ge=0, le=rules.DECIMALS_MOST)]
 Mode = Literal["server_held", "router_held"]
 Name = Annotated[str, Field(min_length=1, max_length=120)]
 Language = Annotated[str, Field(min_length=2, max_length=8, pattern=r"^[a-z]{2,3}$")]
+Colour = Annotated[str, Field(pattern=r"^(#[0-9A-Fa-f]{6})?$"), StringConstraints(to_lower=True)]
+TRIAL_MOST_MINUTES = 24 * 60
 Host = Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[A-Za-z0-9.:\-\[\]]+$")]
 
 
@@ -46,6 +48,10 @@ class SiteIn(Input):
     support: str = Field("", max_length=120)
     device_moves_per_day: int = Field(1, ge=0, le=100)
     wrong_tries_per_minute: int = Field(10, ge=1, le=1000)
+    colour: Colour = ""
+    terms: str = Field("", max_length=2000)
+    trial_minutes: int | None = Field(None, ge=1, le=TRIAL_MOST_MINUTES)
+    trial_rate_kbps: int | None = Field(None, ge=32, le=1_000_000)
 
 
 class SiteChange(Input):
@@ -62,6 +68,10 @@ class SiteChange(Input):
     support: str = Field("", max_length=120)
     device_moves_per_day: int = Field(1, ge=0, le=100)
     wrong_tries_per_minute: int = Field(10, ge=1, le=1000)
+    colour: Colour = ""
+    terms: str = Field("", max_length=2000)
+    trial_minutes: int | None = Field(None, ge=1, le=TRIAL_MOST_MINUTES)
+    trial_rate_kbps: int | None = Field(None, ge=32, le=1_000_000)
 
     def changes(self) -> dict[str, Any]:
         """Only what was sent."""
@@ -83,5 +93,9 @@ def site_out(site: Site) -> dict[str, Any]:
         "support": site.support,
         "device_moves_per_day": site.device_moves_per_day,
         "wrong_tries_per_minute": site.wrong_tries_per_minute,
+        "colour": site.colour,
+        "terms": site.terms,
+        "trial_minutes": site.trial_minutes,
+        "trial_rate_kbps": site.trial_rate_kbps,
         "created_at": site.created_at,
     }

@@ -11,21 +11,28 @@ from babel.numbers import get_currency_name
 from flask import Response, g, request
 from flask.typing import ResponseReturnValue
 
-from bawaba.core.errors import Problem
-from bawaba.sites import rules, service
+from bawaba.core.errors import Invalid, Problem
+from bawaba.sites import logos, rules, service
 from bawaba.sites.models import Site
 from bawaba.sites.schemas import SiteChange, SiteIn
 from bawaba.web import guard, language, pages
 from bawaba.web.forms import Form, typed
 from bawaba.web.guard import actor, requires, runtime
 from bawaba.web.input import parse, whole_number
+from bawaba.web.language import translate as _
 
 bp = APIBlueprint("sites_pages", __name__, enable_openapi=False)
-MAY_BE_EMPTY = frozenset({"wifi_name", "support"})
+MAY_BE_EMPTY = frozenset({"wifi_name", "support", "colour", "terms"})
+MAY_BE_NONE = frozenset({"trial_minutes", "trial_rate_kbps"})
 OFTEN_USED = ("YER", "SYP", "IQD", "SAR", "EGP", "JOD", "SDG", "LYD", "USD", "EUR")
 NO_PLACES = ("Etc/", "US/", "Brazil/", "Canada/", "Chile/", "Mexico/", "SystemV/")
 
-pages.say(site_saved="The settings are saved.", site_added="The site is added.")
+pages.say(
+    site_saved="The settings are saved.",
+    site_added="The site is added.",
+    logo_saved="The logo is saved.",
+    logo_removed="The logo is removed.",
+)
 
 
 @bp.app_context_processor
@@ -124,6 +131,25 @@ def save_site(site_id: int) -> ResponseReturnValue:
     return pages.go(f"/site?site_id={site_id}", "site_saved")
 
 
+@bp.post("/site/<int:site_id>/logo")
+@requires("sites:write")
+def save_logo(site_id: int) -> ResponseReturnValue:
+    """Take a picture as the site's logo, or take the logo away."""
+    site = runtime().read(service.get_site, actor(), site_id)
+    if request.form.get("remove"):
+        logos.remove_logo(runtime(), actor(), site_id)
+        return pages.go(f"/site?site_id={site_id}", "logo_removed")
+    try:
+        file = request.files.get("logo")
+        if file is None or not file.filename:
+            raise Invalid(fields={"logo": [_("Choose a picture.")]})
+        logos.set_logo(runtime(), actor(), site_id, file.read(logos.UPLOAD_MOST + 1))
+    except Invalid as problem:
+        values = {name: getattr(site, name) for name in SiteIn.model_fields}
+        return _form(site, Form(values, problem), problem.status)
+    return pages.go(f"/site?site_id={site_id}", "logo_saved")
+
+
 @bp.get("/site/new")
 @requires("sites:write")
 def new_site() -> Response:
@@ -144,16 +170,17 @@ def add_site() -> ResponseReturnValue:
     return pages.go(f"/site?site_id={site.id}", "site_added")
 
 
-def _sent() -> dict[str, str]:
+def _sent() -> dict[str, str | None]:
     """The fields of the form; an empty one means "none" where that may be, else that it was left out."""
     sent = {name: request.form[name].strip() for name in SiteIn.model_fields if name in request.form}
-    return {name: text for name, text in sent.items() if text or name in MAY_BE_EMPTY}
+    kept: dict[str, str | None] = {name: text for name, text in sent.items() if text or name in MAY_BE_EMPTY}
+    return kept | {name: None for name, text in sent.items() if not text and name in MAY_BE_NONE}
 
 
 def _form(site: Site | None, form: Form, status: int = 200) -> Response:
-    return pages.show(
-        "sites/site.html", None, status, site=site, form=form, time_zones=_time_zones(), currencies=_currencies()
-    )
+    logo = runtime().read(logos.digest_of, site.id) if site else ""
+    lists = {"time_zones": _time_zones(), "currencies": _currencies()}
+    return pages.show("sites/site.html", None, status, site=site, form=form, logo=logo, **lists)
 
 
 def _time_zones() -> list[tuple[str, str]]:

@@ -113,6 +113,17 @@ def _make_card(
     return (voucher, version), _promise_to_hold(db, site, [voucher], version, now)
 
 
+def put_free_card(db: Session, rt: Runtime, site_id: int, version: PlanVersion, now: datetime) -> int:
+    """Insert a card that nobody buys and whose code nobody learns, for a free trial (step); its id."""
+    number = _next(db, site_id, Site.singles_made)
+    row = card_row(version, site_id, None, number, rules.single_serial(number), now, None, 0) | {"is_free": True}
+    voucher_id = None
+    while voucher_id is None:
+        (code,) = codes.new_codes(rt.rng, codes.LETTERS, 1)
+        voucher_id = _insert_one(db, row | _secrets(rt.keyring, code))
+    return voucher_id
+
+
 def put_in_place_of(
     db: Session, rt: Runtime, lost: Voucher, facts: dict[str, Any], actor: Actor, now: datetime
 ) -> Voucher:

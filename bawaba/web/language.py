@@ -71,6 +71,11 @@ def translate_count(one: str, many: str, count: int, language: str | None = None
     return catalogue(language or current()).ngettext(one, many, count) % {"count": shown, **values}
 
 
+def own_name(language: str) -> str:
+    """What a language calls itself: العربية, Bahasa Indonesia (Unicode CLDR)."""
+    return str(Locale.parse(language).get_display_name(language) or language)
+
+
 def direction(language: str) -> str:
     """Which way its script runs: rtl or ltr."""
     return "rtl" if language in RIGHT_TO_LEFT else "ltr"

@@ -17,7 +17,6 @@ from bawaba.web.static_files import StaticFiles
 FILES = StaticFiles()
 THEME_COOKIE = "bawaba_theme"
 THEMES = ("light", "dark")  # neither: as the device has it
-LANGUAGE_NAMES = {"ar": "العربية", "en": "English"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +213,7 @@ def tabs() -> list[Link]:
 
 def other_languages() -> list[tuple[str, str]]:
     """The languages that the reader could switch to, by their own names."""
-    return [(code, LANGUAGE_NAMES.get(code, code)) for code in language.languages() if code != language.current()]
+    return [(code, language.own_name(code)) for code in language.languages() if code != language.current()]
 
 
 def _allowed(links: Sequence[Link]) -> list[Link]:

@@ -30,6 +30,10 @@ def test_a_site_needs_a_name_a_clock_and_money(hana):
         "support": "",
         "device_moves_per_day": 1,
         "wrong_tries_per_minute": 10,
+        "colour": "",
+        "terms": "",
+        "trial_minutes": None,
+        "trial_rate_kbps": None,
         "created_at": "2026-01-10T12:00:00Z",
     }
     assert hana.get(f"/api/sites/{site['id']}").json == site
