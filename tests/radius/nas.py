@@ -20,7 +20,7 @@ GONE, BUSY, PROHIBITED = 503, 506, 501
 
 class Nas(Server):  # type: ignore[misc]  # pyrad says nothing of its types
     """Its sessions by Acct-Session-Id; `refuse` is an Error-Cause that it answers everything with, `silent` how many
-    requests it still loses."""
+    requests it still loses, `lost_answers` how many of its answers are lost."""
 
     def __init__(self, secret: str = SECRET) -> None:
         hosts = {"127.0.0.1": RemoteHost("127.0.0.1", secret.encode(), "manager")}
@@ -32,6 +32,7 @@ class Nas(Server):  # type: ignore[misc]  # pyrad says nothing of its types
         self.asked: list[dict[str, Any]] = []
         self.refuse: int | None = None
         self.silent = 0
+        self.lost_answers = 0
 
     def HandleDisconnectPacket(self, pkt: Any) -> None:  # noqa: N802
         self._handle(pkt, packet.DisconnectNAK, self.sessions.discard)
@@ -53,6 +54,9 @@ class Nas(Server):  # type: ignore[misc]  # pyrad says nothing of its types
             reply["Error-Cause"] = self.refuse or GONE
         else:
             act(named)
+        if self.lost_answers:
+            self.lost_answers -= 1
+            return
         self.SendReplyPacket(pkt.fd, reply)
 
 

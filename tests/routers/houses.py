@@ -1,4 +1,4 @@
-"""A router-held site with one router whose link is cut at a call that a test names, as the whole product sees it."""
+"""A site with one router whose link is cut at a call that a test names, as the whole product sees it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ WAIT_S = 30.0
 
 
 class FarEnd(Protocol):
-    """The router itself."""
+    """The router itself. `mode` is how its site holds cards."""
+
+    mode: str
 
     def row(self, rt: Runtime, cast: Cast, site_id: int) -> Router: ...
     def cut(self, how: str, at: int, times: int | None = 1) -> None: ...
@@ -42,6 +44,8 @@ class FarEnd(Protocol):
 
 class Memory:
     """A router in memory."""
+
+    mode = "router_held"
 
     def row(self, rt: Runtime, cast: Cast, site_id: int) -> Router:
         """The router's row."""
@@ -80,6 +84,8 @@ class Memory:
 
 class MikroTik:
     """A simulated RouterOS."""
+
+    mode = "router_held"
 
     def __init__(self, make_routeros: Any, **settings: Any) -> None:
         self.simulated = make_routeros(password="secret", **settings)
@@ -123,6 +129,52 @@ class MikroTik:
         return bool(self.phone.online)
 
 
+class Unifi:
+    """A simulated UniFi controller, which holds no cards."""
+
+    mode = "server_held"
+
+    def __init__(self, controllers: Any, clock: ManualClock) -> None:
+        self.simulated = controllers.start(clock=clock)
+        self.phone = self.simulated.join(PHONE, ADDRESS)
+
+    def row(self, rt: Runtime, cast: Cast, site_id: int) -> Router:
+        """The router's row."""
+        sealed = rt.keyring.encrypt(b"secret", PASSWORD)
+        way = {"address": "127.0.0.1", "port": self.simulated.port, "username": "bawaba", "password_sealed": sealed}
+        options = {"certificate": self.simulated.fingerprint}
+        return cast.make_router(site_id, driver="unifi", options=options, **way)
+
+    def cut(self, how: str, at: int, times: int | None = 1) -> None:
+        """Lose the link before or after this call is done, so many times, None for as long as it is not mended."""
+        self.simulated.fail(f"cut-{how}", skip=at, times=times)
+
+    def heal(self) -> None:
+        """The link is there."""
+        self.simulated.heal()
+
+    def begin_counting(self) -> None:
+        """Count calls from now on."""
+        self.simulated.calls.clear()
+
+    def calls(self) -> int:
+        """How many came."""
+        return len(self.simulated.calls)
+
+    def sign_in(self, code: str) -> bool:
+        """A controller has no page of its own that takes our cards."""
+        return False
+
+    def move(self, up: int, down: int) -> None:
+        """The phone moves so much."""
+        self.phone.move(up, down)
+
+    def is_online(self) -> bool:
+        """Whether the phone's packets pass."""
+        self.phone.come_back()
+        return bool(self.phone.move(1, 0) == (1, 0))
+
+
 class House:
     """The site in the database, its router, and the work that the product does for it in the background."""
 
@@ -130,7 +182,7 @@ class House:
         self.rt, self.cast, self.far = rt, cast, far
         assert isinstance(rt.clock, ManualClock)
         self.clock = rt.clock
-        self.site = cast.make_site(mode="router_held")
+        self.site = cast.make_site(mode=far.mode)
         self.router = far.row(rt, cast, self.site.id)
         self.plan = cast.make_plan(site_id=self.site.id, quota_bytes=10**9, rate_up_kbps=512, rate_down_kbps=2048)
         self.clock.advance(FRESH_S)

@@ -19,7 +19,7 @@ from bawaba.sessions.models import GuestSession
 from bawaba.vouchers import making, switching
 from bawaba.vouchers.models import Voucher
 from tests.cast import MIB
-from tests.routers.houses import House, Memory, MikroTik
+from tests.routers.houses import House, Memory, MikroTik, Unifi
 
 BATCH = 3
 WAYS = (("before", 1), ("after", 1), ("before", None))  # None: the link stays down until it is mended
@@ -142,9 +142,12 @@ WALKS: dict[str, tuple[Before, Deed, Deed]] = {
 
 @pytest.fixture
 def make_far(request: pytest.FixtureRequest, rt) -> Callable[[], Any]:
-    """Makes a router's far end: in memory, or a simulated MikroTik."""
+    """Makes a router's far end: in memory, or a simulated MikroTik or UniFi controller."""
     if request.param == "memory":
         return Memory
+    if request.param == "unifi":
+        controllers = request.getfixturevalue("controllers")
+        return lambda: Unifi(controllers, rt.clock)
     make_routeros = request.getfixturevalue("make_routeros")
     return lambda: MikroTik(make_routeros, clock=rt.clock)
 
@@ -156,6 +159,17 @@ def make_far(request: pytest.FixtureRequest, rt) -> Callable[[], Any]:
 )
 @pytest.mark.parametrize("walk", WALKS)
 def test_cut_at_any_call_it_is_delivered_and_one_look_brings_the_router_in_step(rt, cast, make_far, walk):
+    walk_through(rt, cast, make_far, walk)
+
+
+@pytest.mark.parametrize(("migrated_url", "make_far"), [("sqlite", "unifi")], indirect=True)
+@pytest.mark.parametrize("walk", ["admit", "kick", "revoke"])
+def test_of_a_make_that_holds_no_cards_whatever_it_can_do_is_walked(rt, cast, make_far, walk):
+    walk_through(rt, cast, make_far, walk)
+
+
+def walk_through(rt: Any, cast: Any, make_far: Callable[[], Any], walk: str) -> None:
+    """Cut the link at each call in turn, in each way, and see what comes of it."""
     before, deed, is_right = WALKS[walk]
     number, reached = 0, True
     while reached:
