@@ -67,10 +67,10 @@ async def _admit(driver: RouterDriver, number: int, rev: int, device: Client) ->
     return await driver.admit(grant(number, rev), device)
 
 
-async def _ask(make: Callable[[], RouterDriver], verb: str) -> Any:
+async def _ask(make: Callable[[], RouterDriver], verb: str, *args: Any) -> Any:
     driver = make()
     try:
-        return await getattr(driver, verb)()
+        return await getattr(driver, verb)(*args)
     finally:
         await driver.close()
 
@@ -250,7 +250,7 @@ class DriverContract:
             far_end.vanish()
         for verb, args in missing:
             with pytest.raises(Unsupported):
-                self.run(far_end, lambda driver, verb=verb, args=args: getattr(driver, verb)(*args))
+                asyncio.run(_ask(far_end.driver, verb, *args))
 
     def test_when_nobody_is_there_that_is_said_in_time(self, far_end):
         caps = far_end.driver().caps

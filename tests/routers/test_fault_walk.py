@@ -119,8 +119,8 @@ def is_out_and_booked(house: House, card: Voucher) -> None:
 
 
 def is_out_and_booked_at_most_once(house: House, card: Voucher) -> None:
-    """The router's count goes with the right that it is of, which may be gone before its guest's end is asked for again:
-    then what was moved since the last poll is nobody's."""
+    """The router's count goes with the right that it is of, which may be gone before its guest's end is asked for
+    again: then what was moved since the last poll is nobody's."""
     is_out(house, card)
     assert booked(house, card) in ((0, 0), (1000, MIB))
 
