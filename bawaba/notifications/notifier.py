@@ -77,7 +77,7 @@ class Notifier:
             self._later(lambda db: incidents.guessing(db, event.site_id, self._rt.clock.now()))
 
     def _used_twice(self, event: CardUsedTwice) -> None:
-        path, facts = f"/cards/{event.voucher_id}", {"serial": event.serial}
+        path, facts = f"/cards/{event.voucher_id}", {"serial": event.serial, "devices": event.too_many_devices}
         incident = Incident("card_twice", "critical", event.site_id, f"twice:{event.voucher_id}", path, facts)
         self._later(lambda db: incidents.happened(db, incident, self._rt.clock.now()))
 

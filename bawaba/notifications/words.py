@@ -76,6 +76,9 @@ def _batch(facts: Facts, phase: str, to: str) -> Message:
 
 
 def _card_twice(facts: Facts, phase: str, to: str) -> Message:
+    if facts.get("devices"):
+        title = translate("Card %(serial)s was used by more devices than it may have", to, serial=facts["serial"])
+        return Message(title, translate("The last one was cut.", to))
     title = translate("Card %(serial)s was used on two routers", to, serial=facts["serial"])
     return Message(title, translate("The second session was cut.", to))
 

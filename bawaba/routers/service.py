@@ -17,7 +17,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.routers import devices, promises, queries, standing, told
 from bawaba.routers.breaker import CLOSED
 from bawaba.routers.directory import directory
-from bawaba.routers.driver import GatewayError, Info
+from bawaba.routers.driver import GatewayError, Info, RouterUnreachable
 from bawaba.routers.links import driver_class
 from bawaba.routers.models import THERE, Device, Router, RouterJob
 from bawaba.routers.part import part
@@ -193,11 +193,14 @@ def put_off(db: Session, router_id: int, next_poll_at: datetime) -> None:
 def missed(
     db: Session, router_id: int, error: GatewayError, now: datetime, next_poll_at: datetime | None = None
 ) -> Router | None:
-    """A poll failed: degraded after one, down after two. Answers the router."""
+    """A poll failed: degraded after one, down after two. Answers the router. One that answered, whatever it said, was
+    there: for how long it was off, that is what counts."""
     router = _as_it_stands(db, router_id)
     if router is None:
         return None
     router.missed_polls += 1
+    if not isinstance(error, RouterUnreachable):
+        router.last_seen_at = now
     router.error, router.error_code = str(error)[:500], error.code
     if next_poll_at is not None:
         router.next_poll_at = next_poll_at

@@ -40,11 +40,12 @@ class GuessingSuspected(Broadcast):
 
 @dataclass(frozen=True)
 class CardUsedTwice(Broadcast):
-    """A card was found in use on two routers at once; the later one was cut."""
+    """A card was found in use on two routers at once, or by more devices than it may have; the later one was cut."""
 
     site_id: int
     voucher_id: int
     serial: str
+    too_many_devices: bool = False
 
     def message(self) -> dict[str, Any]:
         return {

@@ -2,7 +2,8 @@
 
 A guest who signed in there becomes a session like any other: the card is claimed, sold and counted, and the other
 routers let go of it. What was used between two looks is booked from the router's own count for the card, as far as the
-sessions that we know do not explain it. Found on two routers at once, the later one is cut, and that is said.
+sessions that we know do not explain it. Found on two routers at once, the later one is cut, and that is said; so is one
+device more than a card may ever have.
 """
 
 from __future__ import annotations
@@ -107,6 +108,9 @@ def _may_stay(
 ) -> bool:
     """Whether a guest who came in at the router itself may go on; of two at once the later one may not."""
     if card.disabled_at is not None or rules.left_on(card, end_as_used(card, now), live, now).spent:
+        return False
+    if card.devices_ever is not None and card.devices_seen >= card.devices_ever and _is_new(db, card, device):
+        collected.events.append(CardUsedTwice(card.site_id, card.id, card.serial, too_many_devices=True))
         return False
     others = [session for session in live if session.client_mac != device]
     for session in live:

@@ -179,6 +179,27 @@ def test_after_a_router_reboot_guests_are_back_with_what_is_left(rt, cast, clock
     assert the_session(rt).bytes_down == 35 * MIB
 
 
+def test_a_router_that_answered_wrongly_was_on_until_then(rt, cast, clock):
+    """An hour of refusals is no power cut: its guests were online, and pay for that when it starts anew at last."""
+    card = cast.make_voucher(kind="used_time", duration_seconds=3 * HOUR)
+    redeeming.redeem(rt, card.code, cast.guest())
+    clock.advance(30)
+    look(rt, cast.router.id)
+    began = the_session(rt).start_time
+    box = fake.box(cast.router.id)
+    box.break_with("refused", ["health"])
+    for _ in range(60):
+        clock.advance(60)
+        look(rt, cast.router.id)
+    box.mend()
+    box.reboot()
+    clock.advance(60)
+    look(rt, cast.router.id)
+
+    start = the_session(rt).start_time
+    assert start is not None and began is not None and (start - began).total_seconds() <= 120
+
+
 def test_a_session_that_the_router_confirmed_before_we_died_is_found_again(rt, cast, clock):
     card = cast.make_voucher(duration_seconds=HOUR)
     box = fake.box(cast.router.id)

@@ -365,3 +365,19 @@ def test_a_card_that_a_router_refuses_to_drop_keeps_no_other_from_going(rt, shop
     rt.clock.advance(30)
     shop.run(shop.front)
     assert set(shop.boxes[shop.back.id].cards) == set()
+
+
+def test_one_device_more_than_a_card_may_ever_have_is_cut_and_that_is_said(rt, shop, told):
+    card, code = shop.card(devices_at_once=1, devices_ever=1)
+    shop.sign_in(shop.front, code, PHONE)
+    shop.look()
+    box = shop.boxes[shop.front.id]
+    for number in list(box.sessions):
+        box.remove(number)
+    rt.clock.advance(30)
+    shop.look()  # he has left by the router's page
+    assert shop.sign_in(shop.front, code, TABLET)
+    shop.look()
+
+    assert shop.live() == [] and box.sessions == {}
+    assert [event.serial for event in told] == [card.serial]
