@@ -11,6 +11,7 @@ import click
 from bawaba.commands import lists
 from bawaba.commands.audit import audit
 from bawaba.commands.backup import backup
+from bawaba.commands.doctor import doctor
 from bawaba.commands.opening import honest_errors as _honest_errors
 from bawaba.commands.opening import open_runtime as _runtime
 from bawaba.commands.opening import read_config as _config
@@ -28,6 +29,7 @@ def main() -> None:
 
 main.add_command(gateway)
 main.add_command(gateway_agent)
+main.add_command(doctor)
 main.add_command(audit)
 main.add_command(backup)
 

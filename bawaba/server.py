@@ -81,7 +81,7 @@ def serve(config: Config, sockets: Sequence[socket.socket], *, demo: bool = Fals
 
     Where a backup was restored, begin again with it; who knocks meanwhile waits in the sockets' queues.
     """
-    logging.configure(config.log_level)
+    logging.configure(config.log_level, config.log_format, _log_file(config))
     while _serve_once(config, [each.dup() for each in sockets], demo):
         log.warning("coming back with a restored backup")
 
@@ -134,6 +134,13 @@ def _ends_tidily() -> Iterator[None]:
 def _leave(number: int, _frame: FrameType | None) -> None:
     log.info("asked to stop", signal=number)
     raise SystemExit(0)
+
+
+def _log_file(config: Config) -> logging.RotatingFile | None:
+    """Where the log goes instead of standard error; each process should have a file of its own."""
+    if config.log_file is None:
+        return None
+    return logging.RotatingFile(config.log_file, config.log_file_mb * 1024 * 1024, config.log_files)
 
 
 def _cookie(scope: Scope, name: str) -> str | None:

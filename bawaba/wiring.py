@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from sqlalchemy.orm import Session
 
+from bawaba import migrations
 from bawaba.accounts import audit, idempotency, signing_in
 from bawaba.authmon import watching as authmon_watching
 from bawaba.backups.scheduler import Backups
@@ -20,7 +21,7 @@ from bawaba.core.config import Config
 from bawaba.core.database import Database, from_micros, to_micros
 from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
-from bawaba.diagnostics import recorder
+from bawaba.diagnostics import recorder, retention
 from bawaba.diagnostics.recorder import TraceRecorder
 from bawaba.monitoring import figures, history, polling, samples
 from bawaba.monitoring.listening import Listening
@@ -79,6 +80,7 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     routers.on_poll = authmon_watching.instead_of(watching.instead_of(polling.poll))
     rt.parts["routers"] = routers
     rt.parts["samples"] = Samples(rt)
+    rt.parts["shape"] = migrations.HEAD
     rt.parts["traces"] = TraceRecorder(rt)
     rt.parts["card_store"] = CardStore(config.data_dir, rt.keyring)
     rt.parts["batch_maker"] = BatchMaker(rt)
@@ -130,10 +132,17 @@ class Housekeeping:
             try:
                 self._watch_clock()
                 self._rt.transact(keep_house, self._rt.clock.now())
-                self._rt.transact(recorder.prune, self._rt.clock.now(), self._rt.config.trace_keep)
+                self._forget()
             except Exception as error:  # noqa: BLE001 the disk may be full; the next round comes
                 log.warning("housekeeping was put off", error=str(error))
             self._stopping.wait(HOUSEKEEPING_S)
+
+    def _forget(self) -> None:
+        """What only takes room, in groups: guests redeem in between."""
+        now, config = self._rt.clock.now(), self._rt.config
+        self._rt.transact(recorder.prune, now, config.trace_keep)
+        self._rt.transact(retention.prune_sessions, now, config.keep_sessions_days)
+        self._rt.transact(retention.note_size, now)
 
     def _watch_clock(self) -> None:
         clock = self._rt.clock

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
@@ -47,6 +47,11 @@ class Config(BaseModel):
     log_level: str = "info"
     web_threads: int = Field(default=12, ge=2, le=64)
     trace_keep: int = Field(default=2000, ge=0, le=100_000)
+    keep_sessions_days: int = Field(default=400, ge=0, le=36_500)
+    log_file: Path | None = None
+    log_file_mb: int = Field(default=20, ge=1, le=10_000)
+    log_files: int = Field(default=5, ge=1, le=100)
+    log_format: Literal["auto", "json", "text"] = "auto"
     backup_at: str = "03:30"
     backup_time_zone: str = ""
     backup_dir: Path | None = None

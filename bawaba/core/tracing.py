@@ -80,6 +80,12 @@ class Trace:
         else:
             self.dropped += 1
 
+    def seconds_in(self, *kinds: str) -> float:
+        """How long the spans of these kinds took together."""
+        flat = self._flat.copy()
+        places = range(0, len(flat), SPAN_FIELDS)
+        return float(sum(flat[place + 3] - flat[place + 2] for place in places if flat[place] in kinds))
+
     @property
     def spans(self) -> list[Span]:
         """What took time."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from apiflask import APIBlueprint
-from flask import request
+from flask import Response, request
 
 from bawaba.core.errors import field_fault
 from bawaba.diagnostics.analysis import analyze_request_flow
+from bawaba.diagnostics.health import look
 from bawaba.diagnostics.queries import Wanted, list_requests
 from bawaba.diagnostics.schemas import flow_out, request_out
 from bawaba.web.guard import requires, runtime
@@ -24,6 +26,22 @@ KINDS = ("all", "slow", "failed")
 def request_flow(request_id: str) -> dict[str, Any]:
     """One request taken apart: `timeline`, `bottlenecks`, `recommendations`. Known for the last 2,000 requests."""
     return flow_out(analyze_request_flow(runtime(), request_id))
+
+
+@bp.get("/metrics")
+@requires("diagnostics:read")
+def metrics() -> Response:
+    """Figures for Prometheus, which shows a personal key of an admin as its bearer token."""
+    from bawaba.diagnostics.metrics import part
+
+    return Response(part(runtime()).text(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@bp.get("/api/diagnostics/health")
+@requires("diagnostics:read")
+def installation_health() -> dict[str, Any]:
+    """How this installation is: `findings`, each with its `level` (good, warn, bad) and a `mend`; sizes, queues."""
+    return asdict(look(runtime()))
 
 
 @bp.get("/api/requests")

@@ -54,6 +54,8 @@ class TraceRecorder:
         """Keep a trace; it is written within two seconds, unless many come at once and it is nothing special."""
         self._newest.append(trace)
         self._waiting.append(trace)
+        if (metrics := self._rt.parts.get("metrics")) is not None:
+            metrics.took(trace)
         if len(self._waiting) > NEWEST_MOST:
             with self._lock:
                 self._make_room()

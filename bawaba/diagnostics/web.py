@@ -10,6 +10,7 @@ from flask import Response, request
 from bawaba.diagnostics import words
 from bawaba.diagnostics.analysis import Flow, analyze_request_flow
 from bawaba.diagnostics.api import wanted
+from bawaba.diagnostics.health import look
 from bawaba.diagnostics.queries import count_requests, list_requests
 from bawaba.diagnostics.recorder import part
 from bawaba.diagnostics.rules import Step
@@ -46,6 +47,13 @@ def milliseconds(micros: float) -> str:
         return _("%(count)s s", count=language.number(round(micros / 1_000_000, 1)))
     value = micros / 1000
     return _("%(count)s ms", count=language.number(round(value) if value >= 10 else round(value, 1)))
+
+
+@bp.get("/diagnostics")
+@requires("diagnostics:read")
+def health() -> Response:
+    """How this installation is."""
+    return pages.show("diagnostics/health.html", health=look(runtime()), tables=words.TABLES)
 
 
 @bp.get("/diagnostics/requests")

@@ -63,3 +63,14 @@ EVENTS = {
     "function": "A function",
     "response_sent": "Answered",
 }
+TABLES = {
+    "voucher": "Cards",
+    "sale": "Sales",
+    "audit_entry": "Audit log",
+    "guest_session": "Sessions",
+    "router_job": "Work for routers that is done",
+    "router_sample": "Looks at routers",
+    "notification": "Notifications that are over",
+    "idempotency_key": "Answers kept for repeated requests",
+    "request_trace": "Requests",
+}

@@ -9,11 +9,21 @@ from flask import request
 from sqlalchemy import text
 
 from bawaba.core.clock import SystemClock
+from bawaba.core.errors import Unavailable
 from bawaba.monitoring.history import seen_of
 from bawaba.monitoring.samples import Point
+from bawaba.routers.part import part
 from bawaba.web.guard import actor, open_to_everyone, requires, runtime
+from bawaba.web.messages import say
 
 bp = APIBlueprint("health", __name__)
+say(not_ready="Bawaba is not ready: it is starting, being upgraded, or stuck. Try again in a minute.")
+
+
+class NotReady(Unavailable):
+    """This process cannot do its work."""
+
+    code = "not_ready"
 
 
 @bp.get("/healthz")
@@ -26,9 +36,14 @@ def healthz() -> dict[str, Any]:
 @bp.get("/readyz")
 @open_to_everyone
 def readyz() -> dict[str, Any]:
-    """The database answers too (503 `database_away` when it does not); and whether the machine's clock was moved."""
+    """The database answers too (503 `database_away` when it does not) and has the newest shape, and the router loop
+    comes round (503 `not_ready`); and whether the machine's clock was moved."""
     rt = runtime()
-    rt.read(lambda db: db.execute(text("SELECT 1")).scalar())
+    shape = rt.read(lambda db: db.execute(text("SELECT version_num FROM alembic_version")).scalar())
+    if shape != rt.parts["shape"]:
+        raise NotReady(part="database", shape=shape)
+    if not part(rt).loop.is_alive():
+        raise NotReady(part="router loop")
     jump_s = rt.clock.jump_s() if isinstance(rt.clock, SystemClock) else 0.0
     return {"status": "ok", "clock_moved_seconds": round(jump_s)}
 

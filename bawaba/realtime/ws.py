@@ -122,6 +122,11 @@ class WebSockets:
     def is_empty(self) -> bool:
         return not self._clients
 
+    @property
+    def count(self) -> int:
+        """How many are connected."""
+        return len(self._clients)
+
     def deliver(self, message: Message) -> None:
         audience, text = message.audience, message.text
         for client in self._clients:

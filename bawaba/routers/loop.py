@@ -37,6 +37,14 @@ class RouterLoop:
         """Run something quick on the loop, soon."""
         self._loop.call_soon_threadsafe(function)
 
+    def is_alive(self, within_s: float = 1.0) -> bool:
+        """Whether it comes round in time."""
+        if not self._thread.is_alive():
+            return False
+        came_round = threading.Event()
+        self._loop.call_soon_threadsafe(came_round.set)
+        return came_round.wait(within_s)
+
     def keep(self, work: Coroutine[Any, Any, Any], name: str) -> None:
         """Run something for the life of the process; if it ends by an error, that is logged."""
         self._loop.call_soon_threadsafe(self._keep, work, name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from contextvars import ContextVar
 from datetime import datetime
 from functools import lru_cache
 from gettext import GNUTranslations, NullTranslations
@@ -25,6 +26,7 @@ from werkzeug.datastructures import LanguageAccept
 
 CATALOGUES = Path(__file__).parent / "translations"
 SOURCE = "en"
+SPOKEN: ContextVar[str] = ContextVar("spoken", default=SOURCE)
 RIGHT_TO_LEFT = frozenset({"ar", "fa", "ur", "ckb", "he", "ps"})
 UNITS = ((1024**4, "TB"), (1024**3, "GB"), (1024**2, "MB"), (1024, "kB"))
 
@@ -55,8 +57,13 @@ def catalogue(language: str) -> NullTranslations:
 
 
 def current() -> str:
-    """The language of this request."""
-    return str(g.get("language", SOURCE)) if has_request_context() else SOURCE
+    """The language of this request, or of the command that `speak` was told about."""
+    return str(g.get("language", SOURCE)) if has_request_context() else SPOKEN.get()
+
+
+def speak(language: str) -> None:
+    """Use a language from now on where there is no request: in a command."""
+    SPOKEN.set(language)
 
 
 def translate(sentence: str, language: str | None = None, **values: Any) -> str:

@@ -65,7 +65,7 @@ MENU: Sequence[tuple[str, Sequence[Link]]] = (
             Link("/people", "people", "People", "users:read"),
             Link("/site", "settings", "Site settings", "sites:write"),
             Link("/backups", "copy", "Backups", "backups:read"),
-            Link("/diagnostics/requests", "time", "Requests", "diagnostics:read"),
+            Link("/diagnostics", "check", "Health", "diagnostics:read"),
             Link("/cache", "speed", "Cache", "diagnostics:read"),
         ),
     ),

@@ -39,8 +39,9 @@ def sentences() -> set[str]:
     found |= set(of_makes())
     found |= {text for words in ROLES.values() for text in words} | set(MAKES.values()) | set(CAUSES.values())
     found |= set(HEADINGS.values()) | set(ENDED.values()) | set(RESULTS.values()) | set(SEVERITY_NAMES.values())
-    for words_of in (diagnostics_words.NAMES, diagnostics_words.RECOMMENDATIONS, diagnostics_words.EVENTS):
-        found |= set(words_of.values())
+    for names in (diagnostics_words.NAMES, diagnostics_words.RECOMMENDATIONS, diagnostics_words.EVENTS):
+        found |= set(names.values())
+    found |= set(diagnostics_words.TABLES.values())
     found |= set(BACKUP_STEPS.values()) | set(RESTORE_STEPS.values())
     for title, links in pages.MENU:
         found |= {title, *(link.text for link in links), *(link.short for link in links)}

@@ -33,6 +33,7 @@ ADMINS = (
     "/site/new",
     "/plans/new",
     "/routers/new",
+    "/diagnostics",
     "/diagnostics/requests",
 )
 
