@@ -142,7 +142,7 @@ def backups(db: Session, now: datetime) -> Finding:
     asked = select(func.max(text("ended_at"))).select_from(text("backup_run")).where(text("state = 'confirmed'"))
     last: Any = db.scalar(asked)
     if last is None:
-        return Finding("backup", BAD, title, _("None was ever confirmed."), how)
+        return Finding("backup", WARN, title, _("None was ever confirmed."), how)
     at = last if isinstance(last, datetime) else _from_micros(last)
     old = now - at > timedelta(days=2)
     fact = _("The last good one is %(span)s old.", span=span((now - at).total_seconds()))
