@@ -15,6 +15,7 @@ from bawaba.commands.doctor import doctor
 from bawaba.commands.opening import honest_errors as _honest_errors
 from bawaba.commands.opening import open_runtime as _runtime
 from bawaba.commands.opening import read_config as _config
+from bawaba.commands.upkeep import move_to_postgresql, upgrade
 from bawaba.core import data_folder
 from bawaba.gateway.commands import gateway, gateway_agent
 from bawaba.routers.simulators.routeros.command import simulate
@@ -32,6 +33,8 @@ main.add_command(gateway_agent)
 main.add_command(doctor)
 main.add_command(audit)
 main.add_command(backup)
+main.add_command(upgrade)
+main.add_command(move_to_postgresql)
 
 
 @main.command()

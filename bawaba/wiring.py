@@ -18,6 +18,7 @@ from bawaba.backups.scheduler import Backups
 from bawaba.core import cache, facts
 from bawaba.core.clock import Clock, SystemClock, boot_id
 from bawaba.core.config import Config
+from bawaba.core.data_folder import DataFolderError
 from bawaba.core.database import Database, from_micros, to_micros
 from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
@@ -55,6 +56,7 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     rng = rng or random.SystemRandom()
     database = Database(config.sqlalchemy_url, rng=rng)
+    _refuse_moved(config, database)
     rt = Runtime(
         config=config,
         clock=clock or _steady_clock(database),
@@ -168,6 +170,17 @@ def keep_house(db: Session, now: datetime) -> None:
     promises.prune(db, now - timedelta(days=7))
     removing.clear_up(db, leaving.send_home, now)
     samples.prune(db, now)
+
+
+def _refuse_moved(config: Config, database: Database) -> None:
+    """Raises `DataFolderError` for a SQLite file whose data went to PostgreSQL."""
+    moved = database.read(facts.recall, facts.MOVED) if database.is_sqlite else None
+    if moved is not None:
+        database.close()
+        raise DataFolderError(
+            f"The data in {config.sqlite_path} moved to {moved}: set BAWABA_DATABASE_URL to it.\n"
+            "To go on with this file after all: bawaba move-to-postgresql --undo"
+        )
 
 
 def _the_key(path: Path, database: Database) -> Keyring:

@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bawaba.backups.errors import CopyDamaged, DumpFailed, ProgramMissing, RightMissing, TooSlow
 from bawaba.backups.walk import Walk, walk
+from bawaba.core.config import Config
 from bawaba.core.runtime import Runtime
 
 Beat = Callable[[], object]
@@ -46,13 +47,13 @@ def kind_of(url: str) -> str:
     return "sqlite" if url.startswith("sqlite") else "postgresql"
 
 
-def dump(rt: Runtime, path: Path, beat: Beat = NO_BEAT) -> Dump:
+def dump(config: Config, path: Path, beat: Beat = NO_BEAT) -> Dump:
     """Copy the database into `path`, which must not be there yet. `beat` may raise to end it.
 
     Raises `DumpFailed`, `ProgramMissing`, `OSError` (no room).
     """
-    url = rt.config.sqlalchemy_url
-    return _dump_sqlite(rt.config.sqlite_path, path, beat) if kind_of(url) == "sqlite" else _dump_pg(url, path, beat)
+    url = config.sqlalchemy_url
+    return _dump_sqlite(config.sqlite_path, path, beat) if kind_of(url) == "sqlite" else _dump_pg(url, path, beat)
 
 
 def undump(dumped: Path, url: str, beat: Beat = NO_BEAT) -> None:

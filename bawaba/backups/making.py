@@ -128,7 +128,7 @@ class Work:
     def _dump(self) -> Dump:
         with self._progress.step("dump"), local_faults():
             try:
-                dumped = dumping.dump(self._rt, self._folder / "database", self._progress.beat)
+                dumped = dumping.dump(self._rt.config, self._folder / "database", self._progress.beat)
             except SQLAlchemyError as error:
                 raise DumpFailed(why=str(error)) from error
         fingerprint = self._rt.keyring.fingerprint
@@ -193,7 +193,7 @@ def prune(rt: Runtime, store: Store) -> list[str]:
     """Remove from a store the copies that need not be kept; answers their names. Files of others are never touched."""
     kept = Kept(rt.config.backup_keep_daily, rt.config.backup_keep_weekly, rt.config.backup_keep_monthly)
     found = {run.id: run for run in rt.read(runs.with_copies, store.name)}
-    copies = [Copy(run.id, run.started_at) for run in found.values()]
+    copies = [Copy(run.id, run.started_at, run.state != runs.FAILED) for run in found.values()]
     removed = []
     for run_id in sorted(rules.may_go(copies, kept, rt.read(runs.zone, rt.config))):
         store.remove(found[run_id].file)

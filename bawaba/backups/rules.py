@@ -23,20 +23,22 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A whole copy in a store: of which run, from when."""
+    """A whole copy in a store: of which run, from when, and whether all of that run went well."""
 
     run_id: int
     at: datetime
+    confirmed: bool = True
 
 
 def may_go(copies: Iterable[Copy], kept: Kept, zone: str) -> set[int]:
-    """The runs whose copies are to be removed from a store. The newest copy is never among them.
+    """The runs whose copies are to be removed from a store. Neither the newest copy nor the newest of a
+    confirmed run is ever among them.
 
     Days, weeks and months count only if they have a copy, so a machine that was off for a year loses nothing by it.
     """
     clock = ZoneInfo(zone)
     newest_first = sorted(copies, key=lambda copy: (copy.at, copy.run_id), reverse=True)
-    stays = {copy.run_id for copy in newest_first[:1]}
+    stays = {copy.run_id for copy in [*newest_first[:1], *[good for good in newest_first if good.confirmed][:1]]}
     stays |= _newest_of_each(newest_first, kept.daily, lambda at: at.astimezone(clock).date())
     stays |= _newest_of_each(newest_first, kept.weekly, lambda at: at.astimezone(clock).isocalendar()[:2])
     stays |= _newest_of_each(newest_first, kept.monthly, lambda at: at.astimezone(clock).timetuple()[:2])

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from bawaba.core.models import InstallFact
 
+MOVED = "moved"  # the address that these data went to: this file is not to be used any more
 KEY = "key"  # the fingerprint of the key file that the secrets here were made with
 
 

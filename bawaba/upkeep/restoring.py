@@ -76,7 +76,7 @@ def swap(config: Config) -> Swapped | None:
     if config.sqlite_path is not None:
         old = _swap_file(config.sqlite_path, config.data_dir / FOLDER / "bawaba.db", ready.stamp)
     else:
-        old = _swap_database(config.sqlalchemy_url, ready)
+        old = swap_database(config.sqlalchemy_url, ready)
     pictures = _swap_pictures(config.data_dir, ready.stamp)
     shutil.rmtree(config.data_dir / FOLDER)
     sync_folder(config.data_dir)
@@ -206,7 +206,7 @@ def _swap_pictures(data: Path, stamp: str) -> str:
     return str(old) if old.exists() else ""
 
 
-def _swap_database(url: str, ready: Ready) -> str:
+def swap_database(url: str, ready: Ready) -> str:
     """Rename both, with everybody sent away; processes that were connected come back to the new one by themselves."""
     name = str(make_url(url).database)
     old = f"{name}_before_{ready.stamp}".lower()

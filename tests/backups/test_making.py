@@ -154,10 +154,10 @@ def test_old_copies_go_by_the_rule_and_never_those_of_others(rt, identity, clock
 
 def test_the_walk_of_both_databases_is_the_same_for_the_same_rows(rt, identity, tmp_path):
     """A changed row, however small, is seen."""
-    before = dumping.dump(rt, tmp_path / "before").walked
+    before = dumping.dump(rt.config, tmp_path / "before").walked
     rt.transact(lambda db: db.execute(text("UPDATE voucher SET note = 'x' WHERE id = (SELECT min(id) FROM voucher)")))
 
-    after = dumping.dump(rt, tmp_path / "after").walked
+    after = dumping.dump(rt.config, tmp_path / "after").walked
 
     assert [name for name in before if before[name] != after[name]] == ["voucher"]
 
