@@ -48,6 +48,24 @@ def serve(demo: bool) -> None:
 
 
 @main.command()
+def web() -> None:
+    """Serve pages, API, portal and sockets, beside other processes. Needs PostgreSQL, Redis and at least one worker."""
+    from bawaba.server import run_web
+
+    with _honest_errors():
+        run_web(_config())
+
+
+@main.command()
+def worker() -> None:
+    """Poll routers, deliver to them and make batches, beside other processes. Needs PostgreSQL and Redis."""
+    from bawaba.worker import run
+
+    with _honest_errors():
+        run(_config())
+
+
+@main.command()
 def migrate() -> None:
     """Bring the database to the newest shape. `serve` does this by itself."""
     from bawaba import migrations

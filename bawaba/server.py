@@ -25,7 +25,7 @@ from bawaba.core.config import Config
 from bawaba.core.runtime import Runtime
 from bawaba.realtime.audience import Identity
 from bawaba.realtime.service import Realtime
-from bawaba.upkeep import restoring
+from bawaba.upkeep import restoring, together
 from bawaba.web.asgi import Front
 from bawaba.web.bridge import WsgiBridge
 from bawaba.web.guard import Caller
@@ -76,6 +76,21 @@ def run(config: Config, *, demo: bool = False) -> None:
         serve(config, sockets, demo=demo)
 
 
+def run_web(config: Config) -> None:
+    """Serve pages, API, portal and sockets beside other processes; routers and batches are the workers'.
+
+    Raises `ConfigError` without PostgreSQL and Redis, or on a database that `bawaba migrate` has not seen.
+    """
+    together.require(config)
+    with listening(config.host, config.port) as sockets:
+        data_folder.become_owner(config.data_dir)
+        data_folder.make(config.data_dir)
+        together.require_migrated(config)
+        logging.configure(config.log_level)
+        while _answer(config, [each.dup() for each in sockets], works=False):
+            log.warning("coming back with a restored backup")
+
+
 def serve(config: Config, sockets: Sequence[socket.socket], *, demo: bool = False) -> None:
     """Migrate, make the first admin, and answer on `sockets` until told to stop.
 
@@ -88,10 +103,15 @@ def serve(config: Config, sockets: Sequence[socket.socket], *, demo: bool = Fals
 
 def _serve_once(config: Config, sockets: list[socket.socket], demo: bool) -> bool:
     """Serve until the end; whether to begin again."""
-    import uvicorn
-
     restoring.swap(config)  # what lay ready when the power went, or what this is the new beginning for
     migrations.migrate(config.sqlalchemy_url)
+    return _answer(config, sockets, demo=demo)
+
+
+def _answer(config: Config, sockets: list[socket.socket], *, demo: bool = False, works: bool = True) -> bool:
+    """Answer on `sockets` until the end; whether to begin again, with a backup that was restored meanwhile."""
+    import uvicorn
+
     rt = wiring.build(config)
     password = people.ensure_admin(rt)
     if demo:
@@ -110,7 +130,7 @@ def _serve_once(config: Config, sockets: list[socket.socket], demo: bool) -> boo
     backups(rt).come_back = come_back
     try:
         with _ends_tidily():
-            wiring.start_background(rt)
+            wiring.start_background(rt, works=works)
             server.run(sockets)
     finally:
         wiring.stop(rt)

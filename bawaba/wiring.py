@@ -93,14 +93,20 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     return rt
 
 
-def start_background(rt: Runtime) -> None:
-    """Begin to poll, deliver, make batches and keep house."""
-    for name in ("routers", "batch_maker", "housekeeping", "notifier", "backups", "counting"):
+EVERYWHERE = ("housekeeping", "notifier", "backups")
+WORK = ("routers", "batch_maker", "counting")
+
+
+def start_background(rt: Runtime, *, works: bool = True) -> None:
+    """Begin to poll, deliver, make batches and keep house. Without `works` routers and batches are left to other
+    processes: what this one promises a guest it still delivers itself, and keeps as a promise for them if it cannot."""
+    for name in (*(WORK if works else ()), *EVERYWHERE):
         rt.parts[name].start()
     loop = rt.parts["routers"].loop
-    loop.keep(rt.parts["samples"].keep_writing(), "looks at routers")
     loop.keep(rt.parts["traces"].keep_writing(), "what requests did")
-    loop.keep(Listening(rt).keep_listening(), "listening to routers")
+    if works:
+        loop.keep(rt.parts["samples"].keep_writing(), "looks at routers")
+        loop.keep(Listening(rt).keep_listening(), "listening to routers")
 
 
 def stop(rt: Runtime) -> None:

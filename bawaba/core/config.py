@@ -45,6 +45,7 @@ class Config(BaseModel):
     admin_username: str = "admin"
     admin_password: str = Field(default="", repr=False)
     log_level: str = "info"
+    worker_name: str = Field(default="", pattern=r"^[A-Za-z0-9_.-]{0,40}$")
     web_threads: int = Field(default=12, ge=2, le=64)
     trace_keep: int = Field(default=2000, ge=0, le=100_000)
     keep_sessions_days: int = Field(default=400, ge=0, le=36_500)
@@ -199,10 +200,12 @@ class Config(BaseModel):
 
     @property
     def process_name(self) -> str:
-        """What this process signs its leases with: the same after a restart, another on another machine or port."""
+        """What this process signs its leases with: the same after a restart, another on another machine or port, and
+        for each worker's name."""
         machine = socket.gethostname()
-        whole = hashlib.sha256(f"{machine} {self.host} {self.port}".encode()).hexdigest()
-        return f"{machine[:20]}:{self.port}:{whole[:8]}"
+        place = self.worker_name or f"{self.host} {self.port}"
+        whole = hashlib.sha256(f"{machine} {place}".encode()).hexdigest()
+        return f"{machine[:20]}:{self.worker_name[:20] or self.port}:{whole[:8]}"
 
     @property
     def portal_url(self) -> str:

@@ -29,6 +29,20 @@ def is_known(step: str) -> bool:
     return any((Path(__file__).parent / "versions").glob(f"{step}_*.py"))
 
 
+def serves(url: str) -> bool:
+    """Whether a program of this version can work on the database as it is: every step was taken that it knows. Steps of
+    a newer version may have been taken too: they only add, so that both versions work side by side for a while."""
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return False
+            step = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+            return step is not None and str(step) >= HEAD
+    finally:
+        engine.dispose()
+
+
 def is_empty(url: str) -> bool:
     """Whether no step was ever taken there. Raises `OperationalError` where nothing answers."""
     engine = create_engine(url)

@@ -7,27 +7,26 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from bawaba.core import tracing
 from bawaba.core.errors import Problem
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
-from bawaba.routers import promises
+from bawaba.routers import leases, promises
 from bawaba.routers.delivery import Deliverer, Handover
 from bawaba.routers.driver import RouterUnreachable
 from bawaba.routers.links import Links
 from bawaba.routers.loop import RouterLoop
-from bawaba.routers.models import THERE, Router, RouterGrant, RouterJob
+from bawaba.routers.models import THERE, Router, RouterJob
 from bawaba.routers.promises import Kind, Promised
 
 log = structlog.get_logger(__name__)
-LEASE_S = 30.0
 LEASE_EVERY_S = 10.0
 LOOK_EVERY_S = 0.5
 TURN_S = 0.1
@@ -66,7 +65,7 @@ class Routers:
         self._asking_lock = threading.Lock()
         self._busy: set[Hashable] = set()
         self._polled: set[int] = set()  # routers whose polling is this process's
-        self._new_router = False
+        self._new_router = self._on_duty = False
         self._wake: asyncio.Event | None = None
         self._poll_gate = asyncio.Semaphore(POLLS_AT_ONCE)
 
@@ -81,15 +80,21 @@ class Routers:
 
     def start(self) -> None:
         """Begin to hold leases, deliver what is due, and poll."""
+        self._on_duty = True
         self.loop.keep(self._duty(), "router duty")
 
     def stop(self) -> None:
-        """Let go of every router."""
+        """Let go of every router: who works beside us may take them at once."""
         try:
             self.loop.submit(self.links.close()).result(5)
         except TimeoutError:
             log.warning("a router connection did not close in time")
         self.loop.stop()
+        if self._on_duty:
+            try:
+                self.rt.transact(leases.give_back, self.owner)
+            except Problem as error:  # they run out by themselves
+                log.warning("the routers could not be handed over", error=str(error))
 
     def ask(self, router_id: int, verb: str, *args: Any, deadline_s: float, **kwargs: Any) -> Any:
         """Ask a router from a thread and wait. Raises `GatewayError`s; `RouterUnreachable` past the deadline, and at
@@ -185,7 +190,7 @@ class Routers:
             try:
                 if self._new_router or self.rt.clock.monotonic() - leased_at >= LEASE_EVERY_S:
                     self._new_router = False
-                    await self.rt.transact_async(_take_leases, self.owner, now, fresh)
+                    self._polled &= await self.rt.transact_async(leases.take, self.owner, now, fresh)
                     leased_at, fresh = self.rt.clock.monotonic(), False
                 work, polls = await self.rt.read_async(_due_routers, self.owner, now)
             except Exception as error:  # noqa: BLE001 whatever it is, the next beat comes
@@ -237,19 +242,6 @@ class Routers:
         if self.on_poll is not None:
             async with self._poll_gate:
                 await self.on_poll(self.rt, router_id)
-
-
-def _take_leases(db: Session, owner: str, now: datetime, fresh: bool) -> None:
-    """Hold what is ours and take what is free. Who has just started looks at its routers at once: much may have
-    happened while nobody did, and guests who came and went by cards that lie there are found by comparing."""
-    free = or_(Router.lease_owner == owner, Router.lease_owner.is_(None), Router.lease_until < now)
-    lease: dict[str, Any] = {"lease_owner": owner, "lease_until": now + timedelta(seconds=LEASE_S)}
-    if fresh:
-        lease["next_poll_at"] = None
-    db.execute(update(Router).where(free, THERE).values(**lease))
-    if fresh:
-        holds_cards = select(RouterGrant.id).where(RouterGrant.router_id == Router.id).exists()
-        db.execute(update(Router).where(Router.lease_owner == owner, holds_cards).values(reconcile_at=None))
 
 
 def _due_routers(db: Session, owner: str, now: datetime) -> tuple[list[tuple[int, str]], list[int]]:

@@ -18,7 +18,7 @@ from bawaba.core.database import DatabaseAway
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring import polling
-from bawaba.routers import cards, pace, part, promises
+from bawaba.routers import cards, leases, pace, promises
 from bawaba.routers.delivery import Deliverer
 from bawaba.routers.driver import Client, Grant, RouterUnreachable
 from bawaba.routers.drivers import fake
@@ -452,7 +452,7 @@ def test_whatever_the_database_says_the_next_beat_comes(rt, cast, monkeypatch):
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as outage:
-        outage.setattr(part, "_take_leases", full)
+        outage.setattr(leases, "take", full)
         rt.parts["routers"].start()
         time.sleep(0.3)
     until = time.monotonic() + 10

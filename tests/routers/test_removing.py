@@ -7,12 +7,12 @@ from sqlalchemy import func, select
 
 from bawaba.core.actor import SYSTEM
 from bawaba.radius.gateways import gateways
-from bawaba.routers import promises, queries, removing
+from bawaba.routers import leases, promises, queries, removing
 from bawaba.routers.directory import directory
 from bawaba.routers.drivers import fake
 from bawaba.routers.errors import RouterInUse, RouterNotFound
 from bawaba.routers.models import Router, RouterGrant, RouterJob
-from bawaba.routers.part import _due_routers, _take_leases
+from bawaba.routers.part import _due_routers
 from bawaba.sessions import redeem as redeeming
 from bawaba.sessions import service as sessions
 from bawaba.sessions.models import GuestSession
@@ -81,7 +81,7 @@ def test_a_removed_router_is_nowhere(rt, cast, clock):
     assert rt.read(promises.spares, stays.id, cast.now) == []
     with pytest.raises(RouterNotFound):
         gateways(rt).get(gone.id)
-    rt.transact(_take_leases, "me", cast.now, False)
+    rt.transact(leases.take, "me", cast.now, False)
     _work, polls = rt.read(_due_routers, "me", cast.now)
     assert polls == [stays.id]
     assert cast.row(Router, gone.id).password_sealed is None
