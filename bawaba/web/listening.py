@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 BACKLOG = 2048
+FIRST_HANDED_OVER = 3
 FIRST_FREE_PORT = 1024
 
 
@@ -17,9 +19,23 @@ class CannotListen(Exception):
 
 @contextmanager
 def listening(host: str, port: int) -> Iterator[Sequence[socket.socket]]:
-    """Listen on every address that `host` stands for; who connects before we answer waits. Raises `CannotListen`."""
+    """Listen on every address that `host` stands for; who connects before we answer waits. Raises `CannotListen`.
+
+    Where the system listens for us (systemd's socket units), on its sockets instead: then who connects while a process
+    is replaced waits for the next one.
+    """
+    if handed_over := _handed_over():
+        yield handed_over
+        return
     with ExitStack() as stack:
         yield [stack.enter_context(_listener(found, host, port)) for found in _addresses(host, port)]
+
+
+def _handed_over() -> list[socket.socket]:
+    """The sockets that are meant for this process and no child of it (sd_listen_fds(3))."""
+    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
+        return []
+    return [socket.socket(fileno=FIRST_HANDED_OVER + number) for number in range(int(os.environ.pop("LISTEN_FDS", 0)))]
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, tuple[object, ...]]]:

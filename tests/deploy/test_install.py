@@ -85,10 +85,13 @@ def test_what_it_does_not_know_it_refuses(tmp_path, wrong):
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-def test_systemd_takes_the_unit(tmp_path):
-    unit = tmp_path / "bawaba.service"
+def test_systemd_takes_the_units(tmp_path):
     program = str(Path(sys.executable).with_name("bawaba"))
-    unit.write_text((DEPLOY / "systemd/bawaba.service").read_text().replace("/opt/bawaba/current/bin/bawaba", program))
-    done = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, check=False)
-    said = [line for line in done.stderr.splitlines() if unit.name in line]
+    for source in (DEPLOY / "systemd").iterdir():
+        place = tmp_path / source.name.replace("@.", "@5001.")
+        place.write_text(source.read_text().replace("/opt/bawaba/current/bin/bawaba", program))
+    units = sorted(tmp_path.iterdir())
+    assert len(units) > 3
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if any(unit.name in line for unit in units)]
     assert (done.returncode, said) == (0, []), done.stderr
