@@ -164,10 +164,10 @@ def let_go(db: Session, voucher_id: int, router_id: int, now: datetime) -> None:
 
 
 def _let_go(db: Session, *which: ColumnElement[bool], now: datetime) -> None:
-    wanted = update(RouterGrant).where(*which, RouterGrant.wanted.is_(True))
-    changed = wanted.values(wanted=False, rev=RouterGrant.rev + 1)
-    for router_id in sorted(set(db.scalars(changed.returning(RouterGrant.router_id)))):
-        promise_cards(db, router_id, now)
+    held = (*which, RouterGrant.wanted.is_(True))
+    for router_id in sorted(set(db.scalars(select(RouterGrant.router_id).where(*held)))):
+        promise_cards(db, router_id, now)  # the job is locked before what it is about
+    db.execute(update(RouterGrant).where(*held).values(wanted=False, rev=RouterGrant.rev + 1))
 
 
 def kind(keyring: Keyring, printed: Printed) -> Kind:

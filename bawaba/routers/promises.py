@@ -90,6 +90,7 @@ class Kind:
     about: Callable[[Any], Hashable] | None = None  # work about the same thing keeps its order, else all of the kind
     deliver_again: Callable[[Ask, Any], Awaitable[Any]] | None = None  # its outcome was unknown
     rest: Callable[[Session, Promised], Rest] | None = None  # it is done in steps: what is left after one
+    lock: Callable[[Session, Promised], Any] | None = None  # what is locked before the job itself: its card
     together: Together | None = None  # how a router does all that is due of it in one go
 
 
@@ -125,6 +126,8 @@ def followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime)
     if isinstance(result, Awaited):
         lay_ready(db, job.id, now)
         return []
+    if kind.lock is not None and not db.info["sqlite"]:  # whose one writer is lock enough
+        kind.lock(db, job)
     if kind.rest is None:
         return list(kind.followed(db, job, result, now)) if mark_done(db, job.id, now) else []
     row = db.get(RouterJob, job.id, with_for_update=True)  # who promises more of it waits for us, or we for them
@@ -144,7 +147,8 @@ def followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime)
 
 def all_followed(db: Session, kind: Kind, done: Sequence[tuple[Promised, Any]], now: datetime) -> list[Event]:
     """The same for works of one kind that a router did in one go."""
-    return [event for job, result in done for event in followed(db, kind, job, result, now)]
+    in_order = sorted(done, key=lambda one: one[0].ref or 0)  # cards are locked by their number
+    return [event for job, result in in_order for event in followed(db, kind, job, result, now)]
 
 
 def _refused(row: RouterJob, why: str, now: datetime) -> None:

@@ -378,6 +378,11 @@ def announce(rt: Runtime, session_ids: Sequence[int]) -> None:
             rt.publish(event)
 
 
+def lock_card(db: Session, job: Promised) -> None:
+    """The card of a promise's session, before the promise: always in this order (docs/decisions/lock-order.md)."""
+    claiming.OF_SESSION.first(db, session_id=job.ref)
+
+
 ADMIT_WORK = Kind(
     prepare_admit,
     configure_client_access,
@@ -386,6 +391,7 @@ ADMIT_WORK = Kind(
     may_move=True,
     about=_device_let_in,
     deliver_again=let_in_again,
+    lock=lock_card,
 )
-KICK_WORK = Kind(prepare_kick, close_access, kicked, about=_device_shut_out)
+KICK_WORK = Kind(prepare_kick, close_access, kicked, about=_device_shut_out, lock=lock_card)
 DROP_WORK = Kind(prepare_drop, clear_away, lambda _db, _job, _result, _now: (), bulk=True)

@@ -251,4 +251,8 @@ def _book(db: Session, router_id: int, mine: Owned, now: datetime) -> None:
     _let_go_elsewhere(db, card.id, router_id, now)
 
 
-LET_GO_WORK = Kind(_prepare_let_go, _drop_unless_in_use, _let_go, together=_drop_those_not_in_use)
+def _lock_card(db: Session, job: Promised) -> None:
+    claiming.BY_ID.first(db, id=job.ref)
+
+
+LET_GO_WORK = Kind(_prepare_let_go, _drop_unless_in_use, _let_go, lock=_lock_card, together=_drop_those_not_in_use)

@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bawaba.core.actor import SYSTEM
+from bawaba.routers import promises
 from bawaba.routers.driver import Client, RouterSession
 from bawaba.routers.drivers import fake
 from bawaba.routers.promises import due, promise
 from bawaba.sessions import accounting, admission, rules, service
 from bawaba.sessions import redeem as redeeming
+from bawaba.vouchers import claiming
 from bawaba.vouchers.models import Voucher
 from tests.cast import PHONE, phones
 from tests.sessions.test_accounting import the_session
@@ -115,3 +117,30 @@ def test_switching_a_card_off_waits_for_a_silent_router_once(rt, cast):
 
     assert len(waits) == 4
     assert sum(waits) <= redeeming.GUEST_WAIT_S
+
+
+def test_a_guest_who_asks_again_and_the_answer_of_his_router_do_not_wait_for_each_other(rt, cast):
+    """One has the card and wants the promise, the other has the answer to the promise and wants the card."""
+    fake.box(cast.router.id).break_with("unreachable")
+    got = redeeming.redeem(rt, cast.make_voucher().code, cast.guest())
+    promised = rt.read(admission.open_admit, got.session_id)
+    there = RouterSession(admission.key_of(got.session_id), None, None, cast.guest().client, None, 0, 0, 0)
+    kind, has_card, runs = rt.parts["routers"].kinds["admit"], threading.Event(), list[str]()
+
+    def asks(db):
+        runs.append("guest")
+        claiming.BY_ID.first(db, id=got.voucher_id)
+        has_card.set()
+        time.sleep(0.5)  # the answer comes now
+        admission.ask_again(db, promised.job.id, cast.guest().client, cast.now)
+
+    def answers(db):
+        runs.append("router")
+        return promises.followed(db, kind, promised.job, there, cast.now)
+
+    guest = threading.Thread(target=rt.transact, args=(asks,))
+    guest.start()
+    assert has_card.wait(5)
+    rt.transact(answers)
+    guest.join(10)
+    assert sorted(runs) == ["guest", "router"]
