@@ -44,7 +44,7 @@ def cost_us(running: Product) -> float:
     """Microseconds of the server's CPU for one redemption."""
     pid = running.processes[0].pid
     before = cpu_s(pid)
-    result = measure(running, IN_FLIGHT)
+    result, _ = measure(running, IN_FLIGHT)
     return (cpu_s(pid) - before) / (len(result.times_ms) + WARM_UP) * 1e6
 
 

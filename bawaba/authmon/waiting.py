@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from bawaba.authmon import words
 from bawaba.authmon.gateways import Gateway
 from bawaba.core.events import Event
+from bawaba.core.statement import together
 from bawaba.routers import nds
 from bawaba.routers.driver import Client, RouterRejected, RouterSession
 from bawaba.routers.models import RouterJob
@@ -24,7 +25,6 @@ from bawaba.routers.promises import Promised, mark_done
 from bawaba.sessions import admission
 from bawaba.sessions.ending import end_session
 from bawaba.sessions.models import GuestSession
-from bawaba.vouchers import claiming
 
 log = structlog.get_logger(__name__)
 SITE_REF, HID = "site_ref", "hid"
@@ -106,11 +106,11 @@ def _entry(db: Session, job: RouterJob, gateway: Gateway, install: str, now: dat
 
 
 def _is_in(db: Session, gateway: Gateway, job: RouterJob, now: datetime) -> list[Event]:
-    claiming.OF_SESSION.first(db, session_id=job.ref)  # the card before its session and its promises
     promised = Promised(job.id, gateway.id, job.kind, job.ref)
+    known = together(db, *admission.read_to_confirm(promised))  # the card before its session and its promises
     if not mark_done(db, job.id, now):
         return []
-    return list(admission.confirmed(db, promised, there(job.ref or 0, now), now))
+    return list(admission.confirmed(db, promised, there(job.ref or 0, now), now, *known))
 
 
 def there(session_id: int, now: datetime) -> RouterSession:

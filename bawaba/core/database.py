@@ -41,6 +41,7 @@ POOL_SIZE = 10
 WRITER_CACHE_KIB, READER_CACHE_KIB = 16_000, 2_000  # the kernel caches the file for all of them
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+WIRE = "wire"  # in a connection's `info` and in a step's `db.info`: its `core.wire.Wire` on PostgreSQL
 LOST_STATES = ("08", "57P")  # connection exceptions; admin shutdown, crash, starting up (PostgreSQL, appendix A)
 AGAIN_STATES = frozenset({"40001", "40P01"})  # serialisation failure, deadlock
 BUSY_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
@@ -117,9 +118,7 @@ class Database:
             writing = _sqlite_engine(url, single=True)
             self._writer: _Writer | None = _Writer(writing, self._inside, self.info, self._committed)
         else:
-            self.engine = create_engine(
-                url, pool_size=POOL_SIZE, max_overflow=POOL_SIZE, pool_timeout=10, pool_recycle=1800
-            )
+            self.engine = _postgresql_engine(url)
             touched.watch(self.engine)
             self._writer = None
             tracing.watch(self.engine)
@@ -154,14 +153,18 @@ class Database:
         if self._writer is not None:
             return self._writer.run(step, args, kwargs)
         with self._connect() as connection:
+            wire = connection.info[WIRE]
+            wire.start(writes=True)
             self._inside.step = True
             try:
                 transaction = connection.begin()
                 wrote = touched.note_writes(connection)
                 result = _run_step(connection, self.info, step, args, kwargs)
-                number = connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()::text").scalar()
+                number = wire.number
+                if number is None and not wire.is_idle:
+                    number = connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()::text").scalar()
                 try:
-                    self._commit(transaction, number)
+                    self._commit(transaction, wire, number)
                 finally:  # also where nobody knows whether it was committed
                     self._committed(wrote)
             finally:
@@ -182,12 +185,13 @@ class Database:
             trace.add(tracing.CONNECTION_WAIT, "", began, now)
         return connection
 
-    def _commit(self, transaction: Any, number: str | None) -> None:
+    def _commit(self, transaction: Any, wire: Any, number: str | None) -> None:
         """Commit; when the connection dies in that very moment, ask the server whether it happened."""
         try:
             with tracing.timed(tracing.DATABASE_COMMIT):
-                transaction.commit()
-        except DBAPIError as error:
+                wire.commit()
+                transaction.commit()  # SQLAlchemy's side of it
+        except Exception as error:
             if number is None or not _lost(error):
                 raise
             if not self._again(lambda: self._was_committed(number)):
@@ -213,7 +217,7 @@ class Database:
             self._inside.step = True
             try:
                 if not self.is_sqlite:
-                    connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+                    connection.info[WIRE].start(writes=False)
                 return _run_step(connection, self.info, step, args, kwargs)
             finally:
                 self._inside.step = False
@@ -279,6 +283,7 @@ def _run_step(
     facts = info | {
         "raw": connection.connection.driver_connection,
         "sqlite": connection.dialect.name == "sqlite",
+        WIRE: connection.info.get(WIRE),
         touched.NOTES: touched.noted(connection),
     }
     db = Session(connection, join_transaction_mode="rollback_only", expire_on_commit=False, info=facts)
@@ -289,6 +294,31 @@ def _run_step(
         return result
     finally:
         db.close()
+
+
+def _postgresql_engine(url: str) -> Engine:
+    """psycopg prepares nothing: with each rollback it would have the server forget what `Wire` has prepared too."""
+    from bawaba.core.wire import Wire  # an installation on SQLite never loads psycopg
+
+    engine = create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_SIZE,
+        pool_timeout=10,
+        pool_recycle=1800,
+        connect_args={"prepare_threshold": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, record: Any) -> None:
+        record.info[WIRE] = Wire(connection)
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def keep_order(connection: Connection, *_: Any) -> None:
+        if (wire := connection.info.get(WIRE)) is not None:
+            wire.send_waiting()
+
+    return engine
 
 
 def _sqlite_engine(url: str, *, single: bool = False) -> Engine:

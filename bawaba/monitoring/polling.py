@@ -80,7 +80,7 @@ def settle(
     db.flush()
     events: list[Event] = list(settled.events)
     events += admission.changes(db, settled.ended + settled.began, urgent=True)
-    events += admission.changes(db, [i for i in settled.moved if i not in settled.ended], urgent=False)
+    events += settled.news
     if before != router.status or online != 0 or before == "up":
         events.append(standing.status_event(router))
     return events, Sample(router_id, now, health, online, settled.up, settled.down)

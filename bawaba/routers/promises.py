@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from bawaba.core import tracing
 from bawaba.core.events import Event
-from bawaba.core.statement import Statement
+from bawaba.core.statement import Statement, together
 from bawaba.routers.driver import Awaited, GatewayError, Handoff
 from bawaba.routers.models import THERE, Router, RouterJob
 
@@ -41,7 +41,8 @@ PROMISE = Statement(
 DONE = Statement(
     "UPDATE router_job SET state = 'done', done_at = :now, attempts = attempts + 1, last_error = NULL, "
     "outcome_unknown = FALSE "
-    "WHERE id = :id AND state <> 'done'"
+    "WHERE id = :id AND state <> 'done' RETURNING id",
+    "id",
 )
 
 
@@ -79,11 +80,13 @@ class Together(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of work. `prepare` answers None when there is nothing left to do."""
+    """One kind of work. `prepare` answers None when there is nothing left to do. What `reads` names is read and locked
+    just before the job is closed, in the same round trip, and `followed` gets the first row of each."""
 
     prepare: Callable[[Session, Promised, datetime], Any]
     deliver: Callable[[Ask, Any], Awaitable[Any]]
-    followed: Callable[[Session, Promised, Any, datetime], Sequence[Event]]
+    followed: Callable[..., Sequence[Event]]  # (db, job, result, now, *rows)
+    reads: Callable[[Promised], Sequence[tuple[Statement, dict[str, Any]]]] = lambda _job: ()
     spare_may: bool = False  # a spare router of the failover group may do it instead
     may_move: bool = False  # a person may hand it to another router
     bulk: bool = False  # goes beside the work that guests wait for, and after it
@@ -115,7 +118,7 @@ def promise(
 
 def mark_done(db: Session, job_id: int, now: datetime) -> bool:
     """Mark a job done; False when somebody was before us, and nothing must follow a second time."""
-    return DONE.run(db, id=job_id, now=now) == 1
+    return DONE.first(db, id=job_id, now=now) is not None
 
 
 def followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime) -> list[Event]:
@@ -129,7 +132,8 @@ def followed(db: Session, kind: Kind, job: Promised, result: Any, now: datetime)
     if kind.lock is not None and not db.info["sqlite"]:  # whose one writer is lock enough
         kind.lock(db, job)
     if kind.rest is None:
-        return list(kind.followed(db, job, result, now)) if mark_done(db, job.id, now) else []
+        *rows, done = together(db, *kind.reads(job), (DONE, {"id": job.id, "now": now}))
+        return list(kind.followed(db, job, result, now, *rows)) if done is not None else []
     row = db.get(RouterJob, job.id, with_for_update=True)  # who promises more of it waits for us, or we for them
     events = list(kind.followed(db, job, result, now))
     rest = kind.rest(db, job)

@@ -19,6 +19,8 @@ from bawaba.routers.driver import RouterSession
 from bawaba.routers.promises import promise
 from bawaba.sessions import admission, offline, rules
 from bawaba.sessions.ending import LIVE, end_session
+from bawaba.sessions.events import SessionChanged
+from bawaba.sessions.schemas import moved_out
 from bawaba.vouchers import claiming
 from bawaba.vouchers.rules import end_as_used
 
@@ -29,13 +31,13 @@ LIVE_AT = Statement(
     "v.over_at, v.ends_at, v.first_used_at, v.disabled_at, v.used_seconds, v.bytes_up, v.bytes_down, "
     "p.kind, p.duration_seconds + v.extra_seconds, p.valid_for_seconds + v.extra_seconds, "
     "p.quota_bytes + v.extra_bytes, p.quota_up_bytes, p.quota_down_bytes, "
-    "p.idle_timeout_seconds, p.devices_at_once "
+    "p.idle_timeout_seconds, p.devices_at_once, v.serial "
     "FROM guest_session s JOIN voucher v ON v.id = s.voucher_id JOIN plan_version p ON p.id = v.plan_version_id "
     "WHERE s.router_id = :router_id AND s.ended_at IS NULL ORDER BY v.id {lock v, s}",  # a kick or a move waits
     "id site_id voucher_id router_id client_mac client_ip state start_time end_time ended_at rev seen_up seen_down "
     "seen_epoch session_up session_down active_at created_at seen_at router_key over_at ends_at first_used_at "
     "disabled_at used_seconds bytes_up bytes_down kind duration_seconds valid_for_seconds quota_bytes quota_up_bytes "
-    "quota_down_bytes idle_timeout_seconds devices_at_once",
+    "quota_down_bytes idle_timeout_seconds devices_at_once serial",
     (
         "start_time",
         "end_time",
@@ -59,7 +61,13 @@ SHARED_TIME = Statement(  # sessions, at any router, of cards that several devic
 )
 BOOK_SESSIONS = Statement(
     "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, seen_up = :seen_up, "
-    "seen_down = :seen_down, seen_epoch = :epoch, seen_at = :now, active_at = :active_at WHERE id = :id"
+    "seen_down = :seen_down, seen_epoch = :epoch, seen_at = :now, active_at = :active_at WHERE id = :id",
+    many="UPDATE guest_session s SET bytes_up = s.bytes_up + n.up, bytes_down = s.bytes_down + n.down, "
+    "seen_up = n.seen_up, seen_down = n.seen_down, seen_epoch = n.epoch, seen_at = n.now, active_at = n.active_at "
+    "FROM unnest(CAST(:id AS bigint[]), CAST(:up AS bigint[]), CAST(:down AS bigint[]), CAST(:seen_up AS bigint[]), "
+    "CAST(:seen_down AS bigint[]), CAST(:epoch AS bigint[]), CAST(:now AS timestamptz[]), "
+    "CAST(:active_at AS timestamptz[])) AS n(id, up, down, seen_up, seen_down, epoch, now, active_at) "
+    "WHERE s.id = n.id",
 )
 PAUSE = Statement(  # as if it had begun, and had moved its last byte, so much later
     "UPDATE guest_session SET start_time = :start_time, active_at = :active_at WHERE id = :id AND ended_at IS NULL"
@@ -71,13 +79,15 @@ OPEN_JOB = Statement(
 
 @dataclass
 class Settled:
-    """What one pass came to: ids of sessions that moved bytes, began and ended, and how many strangers are online."""
+    """What one pass came to: ids of sessions that moved bytes, began and ended, the `news` of those that moved and go
+    on, and how many strangers are online."""
 
     moved: list[int] = field(default_factory=list)
     began: list[int] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     readmitted: list[int] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    news: list[Event] = field(default_factory=list)
     up: int = 0  # bytes that are new in this pass
     down: int = 0
     strangers: int = 0
@@ -113,11 +123,21 @@ def settle(
     for session in live:
         new, running = readings.get(session.id, (0, 0)), together.get(session.voucher_id, [session])
         _judge(db, session, there.get(session.id), new, running, asked_at, now, off_since, settled)
+    settled.news = _news(db, live, readings, settled)
     known = {session.id for session in live}
     for session_id, session in there.items():
         if session_id not in known and not _promised(db, admission.KICK, session_id, router_id):
             _close_out(db, session_id, router_id, session, now)
     return settled
+
+
+def _news(db: Session, live: Sequence[Any], new: dict[int, tuple[int, int]], settled: Settled) -> list[Event]:
+    """What has become of the sessions that moved bytes and go on: from the rows at hand, for they are locked. Unless
+    others have begun, which may have ended some of them."""
+    told = set(settled.moved).difference(settled.ended, settled.began)
+    if settled.began:
+        return admission.changes(db, sorted(told), urgent=False)
+    return [SessionChanged(moved_out(row, *new[row.id]), urgent=False) for row in live if row.id in told]
 
 
 def _together(db: Session, router_id: int, live: Sequence[Any]) -> dict[int, list[Any]]:

@@ -55,14 +55,12 @@ SESSION_TO_CHANGE = Statement(f"{SELECT_SESSION} {{lock}}", SESSION_COLUMNS, ("s
 ONLINE = Statement(
     "UPDATE guest_session SET state = 'online', router_id = :router_id, start_time = COALESCE(start_time, :now), "
     "end_time = :end_time, seen_up = :up, seen_down = :down, seen_epoch = :epoch, seen_at = :now, active_at = :now, "
-    "rev = rev + 1 WHERE id = :id AND ended_at IS NULL "
-    "RETURNING state, start_time, end_time, bytes_up, bytes_down",
-    "state start_time end_time bytes_up bytes_down",
-    ("start_time", "end_time"),
+    "rev = rev + 1 WHERE id = :id AND ended_at IS NULL"
 )
 OTHERS_OF_DEVICE = Statement(
-    "SELECT id, router_id FROM guest_session "
-    "WHERE site_id = :site_id AND client_mac = :mac AND ended_at IS NULL AND id <> :id",
+    "SELECT o.id, o.router_id FROM guest_session mine "
+    "JOIN guest_session o ON o.site_id = mine.site_id AND o.client_mac = mine.client_mac "
+    "WHERE mine.id = :id AND o.ended_at IS NULL AND o.id <> mine.id",
     "id router_id",
 )
 NEWER_OF_DEVICE = Statement(
@@ -98,6 +96,17 @@ class AdmitWork:
     grant: Grant
     client: Client
     handed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """What has become of a session whose device is in."""
+
+    start_time: datetime
+    end_time: datetime | None
+    bytes_up: int
+    bytes_down: int
+    state: str = "online"
 
 
 def key_of(session_id: int) -> str:
@@ -268,29 +277,38 @@ async def _there(ask: Ask, key: str) -> RouterSession | None:
     return next((session for session in seen if session.key == key and not session.raw.get("ended")), None)
 
 
-def confirmed(db: Session, job: Promised, there: RouterSession, now: datetime) -> list[Event]:
+def read_to_confirm(job: Promised) -> list[tuple[Statement, dict[str, Any]]]:
+    """The card before its sessions: they are locked in this order everywhere."""
+    mine = {"id": job.ref}
+    return [(claiming.OF_SESSION, {"session_id": job.ref}), (SESSION_TO_CHANGE, mine), (OTHERS_OF_DEVICE, mine)]
+
+
+def confirmed(
+    db: Session, job: Promised, there: RouterSession, now: datetime, card: Any, session: Any, other: Any
+) -> list[Event]:
     """The router let the device in: its time starts, unless it had started. A session that ended meanwhile, or went to
     another router, is closed again on this one."""
-    card = claiming.OF_SESSION.first(db, session_id=job.ref)  # the card before its sessions: always in this order
     if card is None:
         return []
-    session = SESSION_TO_CHANGE.first(db, id=job.ref)
     if session.ended_at is not None or (session.router_id != job.router_id and _is_outdated(db, job)):
         kick(db, job.router_id, session.id, now)
         return []
     online = mark_online(db, card, session, job.router_id, there, now)
-    end_others(db, session, now)
+    if other is not None:
+        end_others(db, session, now)
     return [SessionChanged(online_out(session, card.serial, job.router_id, online), urgent=True)]
 
 
 def end_others(db: Session, session: Any, now: datetime) -> None:
     """The same device by another card: it goes on with this one."""
-    for other in OTHERS_OF_DEVICE.all(db, site_id=session.site_id, mac=session.client_mac, id=session.id):
+    for other in OTHERS_OF_DEVICE.all(db, id=session.id):
         end_session(db, other.id, rules.MOVED, now)
         kick(db, other.router_id, other.id, now)
 
 
-def mark_online(db: Session, card: Any, session: Any, router_id: int, there: RouterSession, started: datetime) -> Any:
+def mark_online(
+    db: Session, card: Any, session: Any, router_id: int, there: RouterSession, started: datetime
+) -> Online:
     """Write down that a device is in since `started`, and until when it may be."""
     over_at = claiming.confirm_first_use(db, card, started)
     live = LIVE.all(db, voucher_id=card.id) if card.kind == "used_time" else []
@@ -301,9 +319,10 @@ def mark_online(db: Session, card: Any, session: Any, router_id: int, there: Rou
     known = (session.router_id, session.seen_epoch) == (router_id, there.epoch)
     same_life = known and session.start_time is not None
     up, down = (session.seen_up, session.seen_down) if same_life else (0, 0)
-    return ONLINE.first(
+    ONLINE.later(
         db, id=session.id, router_id=router_id, now=started, end_time=end_time, up=up, down=down, epoch=there.epoch
     )
+    return Online(session.start_time or started, end_time, session.bytes_up, session.bytes_down)
 
 
 def prepare_kick(db: Session, job: Promised, now: datetime) -> tuple[str, Client] | None:
@@ -387,6 +406,7 @@ ADMIT_WORK = Kind(
     prepare_admit,
     configure_client_access,
     confirmed,
+    read_to_confirm,
     spare_may=True,
     may_move=True,
     about=_device_let_in,

@@ -227,15 +227,16 @@ def carry_out(rt: Runtime, guest: Guest, outcome: Outcome) -> Redemption:
 
 
 def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now: datetime) -> Outcome:
-    """The whole decision as one step; a refusal is an answer here, so that a counted try is committed with it."""
-    place = place_of(db, guest)
+    """The whole decision as one step; a refusal is an answer here, so that a counted try is committed with it.
+
+    The card is read together with the place, and nobody looks at it whose device has to wait.
+    """
+    asked = _by_code(rt, typed)
+    place, card = _place_and(db, guest, asked) if isinstance(asked, tuple) else (place_of(db, guest), None)
     if wait_s := guessing.wait_s(db, place, guest.mac, now):
         return Outcome(refusal=TooManyTries(retry_after_s=wait_s))
-    try:
-        digest = code_digest(rt.keyring, codes.parse(typed).text)
-    except codes.CodeMalformed as malformed:
-        return Outcome(refusal=malformed)
-    card = claiming.BY_CODE.first(db, digest=digest)
+    if not isinstance(asked, tuple):
+        return Outcome(refusal=asked)
     if card is None:
         crossed = guessing.count_wrong(db, place.site_id, guest.mac, place.wrong_tries_per_minute, now)
         return Outcome(refusal=VoucherUnknown(), crossed=crossed, site_id=place.site_id)
@@ -245,14 +246,27 @@ def _redeem(db: Session, rt: Runtime, typed: str, guest: Guest, move: bool, now:
     return outcome
 
 
+def _by_code(rt: Runtime, typed: str) -> tuple[Statement, dict[str, Any]] | codes.CodeMalformed:
+    """How to find the card of a code; the refusal where it can be none."""
+    try:
+        return claiming.BY_CODE, {"digest": code_digest(rt.keyring, codes.parse(typed).text)}
+    except codes.CodeMalformed as malformed:
+        return malformed
+
+
 def place_of(db: Session, guest: Guest) -> Any:
     """All about the place, read when no other request of this device is under way."""
+    return _place_and(db, guest)[0]
+
+
+def _place_and(db: Session, guest: Guest, *also: tuple[Statement, dict[str, Any]]) -> list[Any]:
+    """All about the place, and the first row of whatever is asked for `also`, in one go."""
     asked = (PLACE, {"router_id": guest.router_id, "device": guest.mac})
     alone = () if db.info["sqlite"] else ((guessing.ONE_AT_A_TIME, {"device": guest.mac}),)
-    place = together(db, *alone, asked)[-1]
-    if place is None:
+    rows = together(db, *alone, asked, *also)[len(alone) :]
+    if rows[0] is None:
         raise UnknownPlace()  # the router has just been removed
-    return place
+    return rows
 
 
 def _resume(db: Session, guest: Guest, move: bool, now: datetime) -> Outcome:

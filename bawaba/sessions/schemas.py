@@ -45,6 +45,26 @@ def online_out(session: Any, serial: str, router_id: int, now: Any) -> dict[str,
     }
 
 
+def moved_out(session: Any, up: int, down: int) -> dict[str, Any]:
+    """A session that goes on, as it was read with its card (`accounting.LIVE_AT`), and the bytes it has moved since."""
+    return {
+        "id": session.id,
+        "site_id": session.site_id,
+        "voucher_id": session.voucher_id,
+        "voucher_serial": session.serial,
+        "router_id": session.router_id,
+        "client_mac": session.client_mac if MAC.fullmatch(session.client_mac) else None,
+        "client_ip": session.client_ip,
+        "state": session.state,
+        "start_time": session.start_time,
+        "end_time": session.end_time,
+        "ended_at": None,
+        "bytes_up": session.session_up + up,
+        "bytes_down": session.session_down + down,
+        "terminate_cause": None,
+    }
+
+
 SHOWN = (
     "id", "site_id", "voucher_id", "router_id", "client_mac", "client_ip", "state", "start_time", "end_time",
     "ended_at", "bytes_up", "bytes_down", "terminate_cause",

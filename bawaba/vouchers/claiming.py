@@ -48,7 +48,10 @@ CONFIRM = Statement(
 )
 BOOK = Statement(
     "UPDATE voucher SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, "
-    "used_seconds = used_seconds + :seconds WHERE id = :id"
+    "used_seconds = used_seconds + :seconds WHERE id = :id",
+    many="UPDATE voucher v SET bytes_up = v.bytes_up + n.up, bytes_down = v.bytes_down + n.down, "
+    "used_seconds = v.used_seconds + n.seconds FROM unnest(CAST(:id AS bigint[]), CAST(:up AS bigint[]), "
+    "CAST(:down AS bigint[]), CAST(:seconds AS bigint[])) AS n(id, up, down, seconds) WHERE v.id = n.id",
 )
 ANOTHER_DEVICE = Statement("UPDATE voucher SET devices_seen = devices_seen + 1 WHERE id = :id")
 MOVED = Statement("UPDATE voucher SET moved_on = :today, moves_that_day = :moves WHERE id = :id")
@@ -81,5 +84,5 @@ def confirm_first_use(db: Session, card: Any, now: datetime) -> datetime | None:
     if card.first_used_at is not None:
         return card.over_at  # type: ignore[no-any-return]
     over_at = rules.used_until(card, now, card.ends_at)
-    CONFIRM.run(db, id=card.id, now=now, over_at=over_at)
+    CONFIRM.later(db, id=card.id, now=now, over_at=over_at)
     return over_at
