@@ -28,6 +28,8 @@ from bawaba.portal import api as portal_api
 from bawaba.portal import captive, hotspot
 from bawaba.portal import web as portal_web
 from bawaba.radius import api as radius_api
+from bawaba.reports import api as reports_api
+from bawaba.reports import web as reports_pages
 from bawaba.routers import api as routers_api
 from bawaba.routers import error_list_api, error_list_web
 from bawaba.routers import web as routers_pages
@@ -80,6 +82,8 @@ BLUEPRINTS = [
     vouchers_pages.bp,
     adoption_pages.bp,
     sales_pages.bp,
+    reports_api.bp,
+    reports_pages.bp,
     counter_web.bp,
     counter_api.bp,
     batch_page.bp,

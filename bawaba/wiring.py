@@ -31,6 +31,7 @@ from bawaba.notifications import incidents
 from bawaba.notifications.notifier import Notifier
 from bawaba.plans import service as plans
 from bawaba.radius import naming, watching
+from bawaba.reports import stock, summary
 from bawaba.reports.counting import Counting
 from bawaba.routers import cards, devices, promises, removing
 from bawaba.routers.part import Routers
@@ -48,7 +49,7 @@ JUMP_WORTH_SAYING_S = 2.0
 CLOCK_FACT = "clock"
 SEEN_FACT = "last_seen"
 PROVISIONAL = "provisional"
-REGIONS = (sites.CACHED, plans.CACHED, figures.CACHED, history.CACHED)
+REGIONS = (sites.CACHED, plans.CACHED, figures.CACHED, history.CACHED, summary.CACHED, stock.CACHED)
 
 
 def build(config: Config, *, clock: Clock | None = None, rng: random.Random | None = None) -> Runtime:

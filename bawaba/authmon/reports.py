@@ -33,10 +33,13 @@ CAUSES = {
     "ndsctl": rules.ADMIN_RESET, "shutdown": "Admin-Reboot",
 }  # fmt: skip
 UNKNOWN_CAUSE = "NAS-Error"
-BOOK = Statement("UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down WHERE id = :id")
+BOOK = Statement(
+    "UPDATE guest_session SET bytes_up = bytes_up + :up, bytes_down = bytes_down + :down, told = 0 WHERE id = :id"
+)
 FELL_SILENT = Statement("UPDATE guest_session SET active_at = :at WHERE id = :id")
 CHARGE_LATE = Statement(
-    "UPDATE guest_session SET used_seconds = :seconds, start_time = COALESCE(start_time, :started) WHERE id = :id"
+    "UPDATE guest_session SET used_seconds = :seconds, start_time = COALESCE(start_time, :started), told = 0 "
+    "WHERE id = :id"
 )
 
 

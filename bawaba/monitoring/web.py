@@ -22,6 +22,7 @@ REGION_NAMES = {
     "dashboard": "Dashboard",
     "plans": "Plans",
     "reports": "Reports",
+    "stock": "Stock",
     "samples": "Routers' past",
     "sites": "Site settings",
 }

@@ -139,20 +139,27 @@ def untell(db: Session, site_id: int, after_id: int, most: int) -> int | None:
     return max((row.id for row in UNTELL.all(db, site_id=site_id, after=after_id, most=most)), default=None)
 
 
-def sums_of(db: Session, site_id: int, time: Period, facet: str, *, by_day: bool = False) -> list[Used]:
-    """What a site's guests used in a period (step, at one moment: see `database.one_moment`), in no order."""
+def sums_of(
+    db: Session, site_id: int, time: Period, facet: str, *, by_day: bool = False, by_weekday: bool = False
+) -> list[Used]:
+    """What a site's guests used in a period (step, at one moment: see `database.one_moment`), in no order.
+
+    `by_weekday`: `day` is 1 for Mondays to 7 for Sundays, as the first days of the calendar were.
+    """
     first, last = time.first.toordinal(), time.last.toordinal()
     sums: dict[tuple[int, int], list[int]] = {}
     mine = (UseSum.site_id == site_id, UseSum.facet == facet, UseSum.day >= first, UseSum.day <= last)
-    group = (UseSum.day, UseSum.ref) if by_day else (UseSum.ref,)
+    day = (UseSum.day - 1) % 7 + 1 if by_weekday else UseSum.day
+    by_time = by_day or by_weekday
+    group = (day, UseSum.ref) if by_time else (UseSum.ref,)
     facts = [func.sum(column) for column in (UseSum.sessions, UseSum.seconds, UseSum.up, UseSum.down)]
     for row in db.execute(select(*group, *facts).where(*mine).group_by(*group)):
-        key = (row[0], row[1]) if by_day else (0, row[0])
+        key = (row[0], row[1]) if by_time else (0, row[0])
         sums[key] = [int(fact) for fact in row[len(group) :]]
     waiting = UNTOLD.all(db, site_id=site_id, most=TAIL_MOST) + LIVE.all(db, site_id=site_id, most=TAIL_MOST)
-    for (of, day, ref), found in added_up(waiting, time.zone).items():
-        if of == facet and first <= day <= last:
-            known = sums.setdefault((day if by_day else 0, ref), [0, 0, 0, 0])
+    for (of, at, ref), found in added_up(waiting, time.zone).items():
+        if of == facet and first <= at <= last:
+            known = sums.setdefault(((at - 1) % 7 + 1 if by_weekday else at if by_day else 0, ref), [0, 0, 0, 0])
             for place, fact in enumerate(found):
                 known[place] += fact
     return [Used(*key, *found) for key, found in sums.items() if any(found)]

@@ -56,7 +56,7 @@ class Voucher(Base):
         Index("voucher_site", "site_id", "id"),
         Index("voucher_over", "site_id", "over_at", "id", **_where("over_at IS NOT NULL")),
         Index("voucher_unused", "site_id", "id", **_where("status = 'unused'")),
-        Index("voucher_stock", "plan_version_id", **_where("status = 'unused'")),
+        Index("voucher_stock", "plan_version_id", "over_at", **_where("status = 'unused' AND disabled_at IS NULL")),
         Index("voucher_used", "site_id", "id", **_where("status = 'used'")),
         Index("voucher_disabled", "site_id", "id", **_where("disabled_at IS NOT NULL")),
     )

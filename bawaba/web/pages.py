@@ -46,10 +46,11 @@ BATCHES = Link("/batches", "batch", "Batches", "vouchers:read", key="b")
 MAKE = Link("/cards/new", "make", "Make cards", "vouchers:create", "Make", key="n")
 SESSIONS = Link("/sessions", "online", "Sessions", "sessions:read", key="s")
 SALES = Link("/sales", "sales", "Sales", "reports:read", key="m")
+REPORTS = Link("/reports", "data", "Reports", "reports:read", key="r")
 COUNTER = Link("/counter", "counter", "Counter", "counter:sell", key="k")
 CHECK = Link("/check", "search", "Check a card", "cards:check", "Check", key="h")
 MENU: Sequence[tuple[str, Sequence[Link]]] = (
-    ("", (DASHBOARD, COUNTER, CHECK, MAKE, CARDS, BATCHES, SESSIONS, SALES)),
+    ("", (DASHBOARD, COUNTER, CHECK, MAKE, CARDS, BATCHES, SESSIONS, SALES, REPORTS)),
     (
         "Network",
         (
