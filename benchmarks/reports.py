@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import text
@@ -61,7 +62,7 @@ def main() -> None:
         took = time.monotonic() - began
         print(f"all sums made in {took:.0f} s: {(options.cards + options.sessions) / took:,.0f} rows/s", flush=True)
         for sql in RAW:
-            print(f"floor, {sql[:60]}…: {measure(lambda sql=sql: running.rt.read(ask, sql), 3)}", flush=True)
+            print(f"floor, {sql[:60]}…: {measure(partial(running.rt.read, ask, sql), 3)}", flush=True)
         token, today = sign_in(running), running.rt.clock.now().date()
         year = f"from={today - timedelta(days=364)}&to={today}"
         paths = [f"/api/sales?by={by}&{year}" for by in ("day", "plan", "batch")]

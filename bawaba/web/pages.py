@@ -46,7 +46,7 @@ BATCHES = Link("/batches", "batch", "Batches", "vouchers:read", key="b")
 MAKE = Link("/cards/new", "make", "Make cards", "vouchers:create", "Make", key="n")
 SESSIONS = Link("/sessions", "online", "Sessions", "sessions:read", key="s")
 SALES = Link("/sales", "sales", "Sales", "reports:read", key="m")
-REPORTS = Link("/reports", "data", "Reports", "reports:read", key="r")
+REPORTS = Link("/reports", "data", "Reports", "reports:read")
 COUNTER = Link("/counter", "counter", "Counter", "counter:sell", key="k")
 CHECK = Link("/check", "search", "Check a card", "cards:check", "Check", key="h")
 MENU: Sequence[tuple[str, Sequence[Link]]] = (

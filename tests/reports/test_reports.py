@@ -55,11 +55,11 @@ def asked(person, by: str) -> dict:
 
 
 def lines(body: dict) -> list[tuple]:
-    money = [" ".join(f"{i['total_minor']} {i['currency']}" for i in line["income"]) for line in body["items"]]
-    return [
-        (line[body["by"]], line["cards"], income, line["sessions"])
-        for line, income in zip(body["items"], money, strict=True)
-    ]
+    return [(line[body["by"]], line["cards"], money(line["income"]), line["sessions"]) for line in body["items"]]
+
+
+def money(income: list[dict]) -> str:
+    return " ".join(f"{one['total_minor']} {one['currency']}" for one in income)
 
 
 def test_days_and_months_are_the_site_s(hana, shop):  # noqa: F811
