@@ -17,6 +17,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.plans.models import PlanVersion
 from bawaba.routers import cards
 from bawaba.routers.part import part
+from bawaba.sales import sums
 from bawaba.sales.errors import SaleNotFound, SoldCardInUse, TooLateToUndo
 from bawaba.sales.models import Sale
 from bawaba.sales.service import record_sale
@@ -71,6 +72,8 @@ def _take_back(db: Session, actor: Actor, voucher_id: int, now: datetime) -> Non
     switched_off = update(Voucher).where(*still_new).values(disabled_at=now).returning(Voucher.id)
     if db.scalar(switched_off) is None:
         raise SoldCardInUse()
+    db.scalar(select(Sale.id).where(Sale.id == sold.sale.id).with_for_update())  # whoever sums it up waits, or has
+    sums.take_out(db, sold.sale.id, sold.card.site_id, db.get_one(Site, sold.card.site_id).time_zone)
     db.execute(delete(Sale).where(Sale.id == sold.sale.id))
     cards.want(db, [voucher_id], False, now)
     facts = {"serial": sold.card.serial, "price_minor": sold.sale.price_minor, "currency": sold.sale.currency}

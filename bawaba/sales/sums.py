@@ -37,6 +37,13 @@ ADD = Statement(
     "ON CONFLICT (site_id, facet, day, ref, currency) DO UPDATE SET cards = sale_sum.cards + excluded.cards, "
     "total_minor = sale_sum.total_minor + excluded.total_minor"
 )
+ONE_TOLD = Statement(  # with the router that it was told by
+    "SELECT s.id, p.plan_id, v.batch_id, s.router_id, s.sold_by, s.sold_at, s.price_minor, s.currency FROM sale s "
+    "JOIN voucher v ON v.id = s.voucher_id JOIN plan_version p ON p.id = s.plan_version_id "
+    "WHERE s.id = :id AND s.told = 1 {lock s}",
+    COLUMNS,
+    ("sold_at",),
+)
 TELL = Statement("UPDATE sale SET told = 1, router_id = :router_id WHERE id = :id")
 UNTELL = Statement(
     "UPDATE sale SET told = 0 WHERE id IN (SELECT id FROM sale WHERE site_id = :site_id AND told = 1 AND id > :after "
@@ -89,6 +96,19 @@ def tell(db: Session, site_id: int, zone: str, most: int = AT_ONCE) -> int:
     )  # fmt: skip
     TELL.run_many(db, [{"id": row.id, "router_id": row.router_id} for row in rows])
     return len(rows)
+
+
+def take_out(db: Session, sale_id: int, site_id: int, zone: str) -> None:
+    """Take a sale that is about to be deleted out of the sums, where it is in them (step)."""
+    row = ONE_TOLD.first(db, id=sale_id)
+    if row is None:
+        return
+    gone = [
+        {"site_id": site_id, "facet": facet, "day": day, "ref": ref, "currency": currency, "cards": -cards,
+         "total_minor": -total}
+        for (facet, day, ref, currency), (cards, total) in sorted(added_up([row], zone).items())
+    ]  # fmt: skip
+    ADD.run_many(db, gone)
 
 
 def forget_sums(db: Session, site_id: int) -> None:

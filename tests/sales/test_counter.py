@@ -10,8 +10,9 @@ from sqlalchemy import func, select
 
 from bawaba.accounts.models import AuditEntry
 from bawaba.core.errors import Problem
-from bawaba.sales import counter
+from bawaba.sales import counter, sums
 from bawaba.sales.models import Sale
+from bawaba.sales.rules import period
 from bawaba.sessions import redeem as redeeming
 from bawaba.vouchers import making
 from bawaba.vouchers.models import Voucher
@@ -112,6 +113,19 @@ def test_a_sale_stays_after_five_minutes_and_once_the_card_is_used(rt, cast, clo
         counter.take_back(rt, salma, late.id)
     assert refused.value.code == "too_late_to_undo"
     assert len(sold_rows(rt)) == 2
+
+
+def test_a_sale_taken_back_is_in_no_sum(rt, cast):
+    salma = person("clerk", frozenset({cast.site.id}))
+    plan = cast.make_plan()
+    kept, undone = (counter.sell(rt, salma, plan.plan_id)[0] for _ in range(2))
+    assert rt.transact(sums.tell, cast.site.id, "Asia/Aden") == 2
+    counter.take_back(rt, salma, undone.id)
+
+    today = period("", "", "Asia/Aden", cast.now)
+    for facet, ref in (("all", 0), ("plan", plan.plan_id), ("seller", salma.user_id)):
+        (found,) = rt.read(sums.sums_of, cast.site.id, today, facet)
+        assert (found.ref, found.cards, found.total_minor) == (ref, 1, kept.price_minor)
 
 
 def test_of_a_guest_and_a_clerk_in_the_same_moment_one_is_first(rt, cast):
