@@ -65,7 +65,7 @@ def _answer(router_id: int, name: str, *, away: bool) -> Response:
 
 def render(rt: Runtime, site: Site, router_id: int, name: str, *, away: bool = False) -> str:
     """The text of a page as it lies on the router."""
-    css, _policy = style()
+    css, _policy = style(site.colour)
     held_here = site.mode == "router_held"
     template = "away" if away else TEMPLATES.get(name, "login" if held_here else "to_portal")
     portal = rt.config.portal_url.rstrip("/")

@@ -104,7 +104,7 @@ def _form(here: Visit, status: int, code: str, values: dict[str, Any]) -> Respon
     letters = here.letters or any(symbol.isalpha() for symbol in code)
     shown = {"code": shown_code(code), "is_code": is_code(code), "letters": letters, "may_type": True}
     fresh = not values.get("refused") and not values.get("using") and not values.get("confirm")
-    shown["may_try"] = fresh and here.may_try
+    shown["may_try"] = fresh and not values.get("left") and here.may_try
     return page(here, "enter", status, typed=code, **{**shown, **dict.fromkeys(OPTIONAL), **values})
 
 

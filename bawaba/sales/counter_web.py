@@ -54,8 +54,9 @@ def _counter(problem: Problem | None = None) -> Response:
 
     def read(db: Session, site: Site) -> dict[str, object]:
         now = rt.clock.now()
+        plans = list_plans(db, actor(), PageRequest(PLANS_MOST, None), site_id=site.id)[:PLANS_MOST]
         return {
-            "plans": list_plans(db, actor(), PageRequest(PLANS_MOST, None), site_id=site.id)[:PLANS_MOST],
+            "plans": sorted(plans, key=lambda plan: (plan[1].price_minor, plan[1].name)),
             "sales": counter.own_sales_today(db, actor(), site, now),
             "takings": counter.own_takings_today(db, actor(), site, now),
         }

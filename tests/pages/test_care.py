@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+import io
 
+import pytest
+from PIL import Image
+
+from bawaba.sites.models import Site
 from bawaba.vouchers.models import Voucher
 from tests.cast import HOUR, Cast
 from tests.pages.browser import Browser
@@ -50,3 +54,31 @@ def test_a_clerk_sees_what_is_left_and_no_code(app, rt, cast: Cast):  # noqa: F8
     assert card.code[:4] not in page and card.code[4:8] not in page
     assert salma.post("/check", {"card": "nonsense"}).status_code == 404
     assert salma.get(f"/cards/{card.id}").status_code == 403
+
+
+def test_a_places_logo_is_taken_shown_and_removed(app, rt, cast: Cast):  # noqa: F811
+    let_in(rt, "hana", "admin")
+    hana, site = Browser(app, "hana"), cast.site.id
+    made = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(made, "JPEG")
+    assert hana.post(f"/site/{site}/logo", {"logo": (io.BytesIO(b"<svg/>"), "logo.svg")}).status_code == 422
+    assert hana.post(f"/site/{site}/logo", {}).status_code == 422
+    made.seek(0)
+    hana.submit(f"/site/{site}/logo", {"logo": (made, "logo.jpg")})
+    assert '<img src="/logo/' in hana.get("/site").text
+    hana.submit(f"/site/{site}/logo", {"remove": "1"})
+    assert '<img src="/logo/' not in hana.get("/site").text
+
+
+def test_the_settings_of_the_guests_page_are_kept(app, rt, cast: Cast):  # noqa: F811
+    let_in(rt, "hana", "admin")
+    hana, place = Browser(app, "hana"), f"/site/{cast.site.id}"
+    sent = hana.fields("/site") | {"colour": "#AA3311", "terms": "Be kind.", "trial_minutes": "15"}
+    hana.submit(place, sent)
+    kept = cast.row(Site, cast.site.id)
+    assert (kept.colour, kept.terms, kept.trial_minutes, kept.trial_rate_kbps) == ("#aa3311", "Be kind.", 15, None)
+    hana.submit(place, sent | {"colour": "", "terms": "", "trial_minutes": ""})
+    kept = cast.row(Site, cast.site.id)
+    assert (kept.colour, kept.terms, kept.trial_minutes) == ("", "", None)
+    for field, wrong in (("colour", "red"), ("trial_minutes", "0"), ("trial_rate_kbps", "1")):
+        assert hana.post(place, sent | {field: wrong}).status_code == 422

@@ -15,6 +15,7 @@ from bawaba.accounts.models import AuditEntry
 from bawaba.core.errors import Problem
 from bawaba.routers.drivers import fake
 from bawaba.routers.models import RouterGrant
+from bawaba.sales import counter
 from bawaba.sales.models import Sale
 from bawaba.sessions import care, checking
 from bawaba.sessions import redeem as redeeming
@@ -139,6 +140,13 @@ def test_an_unsold_lost_card_is_sold_at_its_first_use(rt, cast):
     use(rt, cast, Card(made, making.open_code(rt.keyring, made)))
     (sale,) = rt.read(lambda db: db.scalars(select(Sale)).all())
     assert (sale.voucher_id, sale.price_minor) == (made.id, 200)
+
+
+def test_a_card_that_was_sold_and_lost_before_its_first_use_is_sold_once(rt, cast):
+    sold, _version = counter.sell(rt, HANA, cast.make_plan().plan_id)
+    made, _version = care.replace(rt, HANA, sold.id, "lost on the way")
+    assert use(rt, cast, Card(made, making.open_code(rt.keyring, made))).status == "online"
+    assert rt.read(lambda db: list(db.scalars(select(Sale.voucher_id)))) == [sold.id]
 
 
 def test_a_second_card_is_added_and_used_up(rt, cast, clock):
