@@ -70,7 +70,15 @@ class Metrics:
         realtime = self._rt.parts.get("realtime")
         if realtime is not None:
             yield GaugeMetricFamily("bawaba_ws_clients", "Open /ws sockets", realtime.websocket.count)
+        yield from self._of_cache()
         yield from self._of_database()
+
+    def _of_cache(self) -> Iterator[Metric]:
+        asked = CounterMetricFamily("bawaba_cache_asked", "What the cache was asked", labels=("region", "outcome"))
+        for region, count in self._rt.cache.counts().items():
+            asked.add_metric((region, "hit"), count.hits)
+            asked.add_metric((region, "miss"), count.misses)
+        yield asked
 
     def _of_database(self) -> Iterator[Metric]:
         try:
