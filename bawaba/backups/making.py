@@ -99,6 +99,7 @@ class Work:
         self._local = LocalStore(rt.config.backup_path)
         self._folder = rt.config.backup_path / f"work-{run.id}"
         self._stored: list[dict[str, str]] = []
+        self._went_well = False
 
     def do(self) -> None:
         """All of it. Raises what ended it."""
@@ -110,6 +111,7 @@ class Work:
                 self._keep(store, packed)
             if opener is not None:
                 self._try_out(opener)
+            self._went_well = True
         finally:
             self._prune()  # also when the store elsewhere is away for weeks: the disk here must not fill up
 
@@ -186,14 +188,17 @@ class Work:
     def _prune(self) -> None:
         with suppress(BackupFailed), self._progress.step("prune"):
             for store in stores_of(self._rt.config):
-                prune(self._rt, store)
+                prune(self._rt, store, self._run.id if self._went_well else None)
 
 
-def prune(rt: Runtime, store: Store) -> list[str]:
-    """Remove from a store the copies that need not be kept; answers their names. Files of others are never touched."""
+def prune(rt: Runtime, store: Store, good: int | None = None) -> list[str]:
+    """Remove from a store the copies that need not be kept; answers their names. Files of others are never touched.
+
+    `good` is the run that is about to be confirmed.
+    """
     kept = Kept(rt.config.backup_keep_daily, rt.config.backup_keep_weekly, rt.config.backup_keep_monthly)
     found = {run.id: run for run in rt.read(runs.with_copies, store.name)}
-    copies = [Copy(run.id, run.started_at, run.state != runs.FAILED) for run in found.values()]
+    copies = [Copy(run.id, run.started_at, run.state == runs.CONFIRMED or run.id == good) for run in found.values()]
     removed = []
     for run_id in sorted(rules.may_go(copies, kept, rt.read(runs.zone, rt.config))):
         store.remove(found[run_id].file)

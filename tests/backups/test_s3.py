@@ -78,6 +78,17 @@ def test_with_a_wrong_secret_it_fails_says_why_and_still_has_the_copy_here(rt, i
     assert [copy["store"] for copy in run.stored] == ["local"]
 
 
+def test_what_fails_later_the_same_day_does_not_take_the_confirmed_one_away(rt, identity, clock):
+    good = made(rt)
+    reach(rt, backup_s3_secret_key="not-the-secret")
+    for _hour in range(3):
+        clock.advance(3600)
+        made(rt)
+
+    assert [copy["store"] for copy in rt.read(runs.get_run, good.id).stored] == ["local", "s3"]
+    assert len(stores_of(rt.config)[0].names()) == 2  # and the newest, which is whole too
+
+
 def test_a_bucket_that_is_not_there_is_said_to_be_that(rt, identity):
     reach(rt, backup_s3_bucket="nobody-has-this")
 
