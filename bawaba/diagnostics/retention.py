@@ -36,7 +36,8 @@ class Kept:
 
 
 def prune_sessions(db: Session, now: datetime, days: int) -> int:
-    """Forget sessions that ended so long ago, of cards that are over as long; the cards and their sales stay (step).
+    """Forget sessions that ended so long ago, of cards that are over as long and that the reports have counted;
+    the cards and their sales stay (step).
 
     Answers how many; 0 days keeps them all.
     """
@@ -46,7 +47,7 @@ def prune_sessions(db: Session, now: datetime, days: int) -> int:
     old = (
         select(GuestSession.id)
         .join(Voucher, Voucher.id == GuestSession.voucher_id)
-        .where(GuestSession.ended_at < before, Voucher.over_at < before)
+        .where(GuestSession.ended_at < before, Voucher.over_at < before, GuestSession.told == 1)
         .order_by(GuestSession.id)
         .limit(AT_ONCE)
     )

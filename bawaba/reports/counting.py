@@ -45,11 +45,11 @@ def count_some(db: Session, site_id: int) -> bool:
 
 
 def begin_anew(db: Session, site_id: int) -> None:
-    """Throw a site's sums away, to be made again from every sale and session (step)."""
+    """Throw a site's sums of sales away, to be made again from every sale, and have every session counted anew
+    (step)."""
     facts.settle(db, _name(site_id), FORGETTING)
     STANDING.first(db, name=_name(site_id))
     sales.forget_sums(db, site_id)
-    uses.forget_sums(db, site_id)
     facts.remember(db, _name(site_id), f"{FORGETTING} 0 0")
 
 

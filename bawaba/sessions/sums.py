@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bawaba.core.statement import Statement
@@ -54,8 +54,8 @@ TELL = Statement(
     "told_seconds = :seconds, told_up = :up, told_down = :down WHERE id = :id"
 )
 UNTELL = Statement(
-    "UPDATE guest_session SET told = 0, told_day = 0 WHERE id IN (SELECT id FROM guest_session "
-    "WHERE site_id = :site_id AND id > :after AND (told = 1 OR told_day <> 0) ORDER BY id LIMIT :most) RETURNING id",
+    "UPDATE guest_session SET told = 0 WHERE id IN (SELECT id FROM guest_session "
+    "WHERE site_id = :site_id AND id > :after AND told = 1 ORDER BY id LIMIT :most) RETURNING id",
     "id",
 )
 
@@ -129,13 +129,9 @@ def _told(row: Any, clock: ZoneInfo) -> dict[str, Any]:
     }
 
 
-def forget_sums(db: Session, site_id: int) -> None:
-    """Throw a site's sums away (step). Then its sessions are to be untold."""
-    db.execute(delete(UseSum).where(UseSum.site_id == site_id))
-
-
 def untell(db: Session, site_id: int, after_id: int, most: int) -> int | None:
-    """Mark some sessions as in no sum (step); the last one's id, None when there were no more."""
+    """Mark some sessions as to be taken out of the sums and in again (step); the last one's id, None when there were no
+    more. What the sums hold of sessions that were pruned since stays as it was counted."""
     return max((row.id for row in UNTELL.all(db, site_id=site_id, after=after_id, most=most)), default=None)
 
 

@@ -199,11 +199,22 @@ def test_made_anew_they_are_the_same(rt: Runtime, history: History) -> None:
     counting.count_all(rt)
     before = rt.read(summed_sales, history.site), rt.read(summed_use, history.site)
     rt.transact(lambda db: db.execute(text("UPDATE sale_sum SET cards = cards + 1")))
-    rt.transact(lambda db: db.execute(text("UPDATE use_sum SET down = down + 1")))
 
     counting.rebuild(rt)
 
     assert (rt.read(summed_sales, history.site), rt.read(summed_use, history.site)) == before
+
+
+def test_what_pruned_sessions_used_stays_counted_when_all_is_made_anew(rt: Runtime, history: History) -> None:
+    for _ in range(8):
+        history.use()
+    counting.count_all(rt)
+    before = rt.read(summed_use, history.site)
+    rt.transact(lambda db: db.execute(text("DELETE FROM guest_session WHERE told = 1 AND id % 2 = 0")))
+
+    counting.rebuild(rt)
+
+    assert rt.read(summed_use, history.site) == before
 
 
 def test_two_processes_counting_at_once_count_everything_once(rt: Runtime, history: History) -> None:
