@@ -82,7 +82,7 @@ def _timeline(steps: list[Step], facts: Mapping[str, Any]) -> list[Step]:
         began_ms = checked.at_ms + checked.took_ms
         whole.append(Step("business_logic", "", began_ms, max(0.0, took_ms - began_ms)))
     whole.append(Step("response_sent", "", took_ms, 0.0, str(facts["status"])))
-    return sorted(whole, key=lambda step: (step.at_ms, -step.took_ms))
+    return sorted(whole, key=lambda step: (step.at_ms, step.kind != "request_start", -step.took_ms))
 
 
 def _plans(db: Session, bottlenecks: list[Bottleneck]) -> dict[str, list[str]]:

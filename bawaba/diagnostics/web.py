@@ -46,7 +46,7 @@ def milliseconds(micros: float) -> str:
     if micros >= 1_000_000:
         return _("%(count)s s", count=language.number(round(micros / 1_000_000, 1)))
     value = micros / 1000
-    return _("%(count)s ms", count=language.number(round(value) if value >= 10 else round(value, 1)))
+    return _("%(count)s ms", count=language.number(round(value, 0 if value >= 10 else 1 if value >= 1 else 2)))
 
 
 @bp.get("/diagnostics")
