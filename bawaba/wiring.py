@@ -24,7 +24,7 @@ from bawaba.core.keyring import KeyFileError, Keyring
 from bawaba.core.runtime import Runtime
 from bawaba.diagnostics import recorder, retention
 from bawaba.diagnostics.recorder import TraceRecorder
-from bawaba.monitoring import figures, history, polling, samples
+from bawaba.monitoring import figures, history, polling, samples, traffic
 from bawaba.monitoring.listening import Listening
 from bawaba.monitoring.samples import Samples
 from bawaba.notifications import incidents
@@ -49,7 +49,7 @@ JUMP_WORTH_SAYING_S = 2.0
 CLOCK_FACT = "clock"
 SEEN_FACT = "last_seen"
 PROVISIONAL = "provisional"
-REGIONS = (sites.CACHED, plans.CACHED, figures.CACHED, history.CACHED, summary.CACHED, stock.CACHED)
+REGIONS = (sites.CACHED, plans.CACHED, figures.CACHED, history.CACHED, traffic.CACHED, summary.CACHED, stock.CACHED)
 
 
 def build(config: Config, *, clock: Clock | None = None, rng: random.Random | None = None) -> Runtime:

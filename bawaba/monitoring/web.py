@@ -8,12 +8,12 @@ from apiflask import APIBlueprint
 from babel.dates import format_date
 from flask import Response, request
 
-from bawaba.monitoring import figures
+from bawaba.monitoring import figures, traffic
 from bawaba.monitoring.history import History, seen_of
 from bawaba.sites.web import price_at, zone_of
 from bawaba.vouchers.queries import STOCK_MOST
 from bawaba.web import language, pages
-from bawaba.web.charts import chart, ticks
+from bawaba.web.charts import Chart, chart, ticks
 from bawaba.web.guard import actor, requires, runtime
 
 bp = APIBlueprint("monitoring_pages", __name__, enable_openapi=False)
@@ -25,6 +25,7 @@ REGION_NAMES = {
     "stock": "Stock",
     "samples": "Routers' past",
     "sites": "Site settings",
+    "traffic": "Traffic",
 }
 
 
@@ -33,6 +34,7 @@ REGION_NAMES = {
 def dashboard() -> Response:
     """Online now, sold today, cards left, routers, and what needs a person."""
     board = figures.board(runtime(), actor())
+    moved = traffic.last_day(runtime(), actor())
     return pages.show(
         "monitoring/dashboard.html",
         "monitoring/_dashboard.html",
@@ -40,6 +42,11 @@ def dashboard() -> Response:
         week=_week(board),
         stock_most=STOCK_MOST,
         few_cards=FEW_CARDS,
+        short=[plan for plan in board.stock if plan.left < FEW_CARDS] if board.steps.done else [],
+        moved=moved,
+        traffic=_traffic_chart(moved),
+        times=ticks(_clock_times(moved)),
+        points=_traffic_words(moved),
     )
 
 
@@ -49,6 +56,26 @@ def cache_rates() -> Response:
     """What the cache of this process did since it was started."""
     cache = runtime().cache
     return pages.show("monitoring/cache.html", cache=cache, counts=cache.counts(), region_names=REGION_NAMES)
+
+
+def _traffic_chart(moved: traffic.Traffic) -> Chart:
+    down = [point.down_rate if point else None for point in moved.points]
+    up = [point.up_rate if point else None for point in moved.points]
+    return chart(down, up, least_top=1024, binary=True)
+
+
+def _clock_times(moved: traffic.Traffic) -> list[str]:
+    zone = zone_of(None)
+    starts = [moved.since + timedelta(seconds=place * moved.step_s) for place in range(len(moved.points))]
+    return [language.clock_time(start, zone) for start in starts]
+
+
+def _traffic_words(moved: traffic.Traffic) -> list[list[str]]:
+    """For each point of the chart the words that are read out of it, its time first."""
+    return [
+        [when, *rates(point.down_rate, point.up_rate)] if point else [when]
+        for when, point in zip(_clock_times(moved), moved.points, strict=True)
+    ]
 
 
 def _week(board: figures.Dashboard) -> list[tuple[float, str, str, str]]:

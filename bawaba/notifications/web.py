@@ -18,7 +18,7 @@ from bawaba.web.forms import Form, typed
 from bawaba.web.guard import actor, requires, runtime
 from bawaba.web.input import parse
 from bawaba.web.language import translate as _
-from bawaba.web.paging import page_of, page_request
+from bawaba.web.paging import PageRequest, page_of, page_request
 
 bp = APIBlueprint("notifications_pages", __name__, enable_openapi=False)
 RESULTS = {
@@ -28,6 +28,8 @@ RESULTS = {
     courier.PRIVATE_HOST: "This address is inside a private network, which has to be allowed for it.",
     courier.BAD_URL: "This address is not understood.",
 }
+ON_THE_DASHBOARD = frozenset({"router_down", "jobs", "guessing"})
+INCIDENTS_MOST = 20
 SEVERITY_NAMES = {"info": "All", "warning": "Warnings and worse", "critical": "Only what is urgent"}
 
 pages.say(
@@ -42,6 +44,18 @@ pages.say(
 def unread_notifications() -> int:
     """How many the reader has not read; 0 for whoever may not see any."""
     return runtime().read(queries.count_unread, actor()) if pages.may("routers:read") else 0
+
+
+@bp.app_template_global()
+def open_incidents() -> list[dict[str, Any]]:
+    """What goes on and is not read, for the dashboard; without what it tells by itself."""
+    if not pages.may("routers:read"):
+        return []
+    page = PageRequest(INCIDENTS_MOST, None)
+    rows = runtime().read(lambda db: queries.list_notifications(db, actor(), page, unread=True, is_open=True))
+    spoken = language.current()
+    told = [notification_out(row, read, spoken) for row, read in rows if row.kind not in ON_THE_DASHBOARD]
+    return [one for one in told if one["severity"] != "info"]
 
 
 @bp.get("/notifications")

@@ -12,7 +12,7 @@ from bawaba.core.errors import Invalid, Problem
 from bawaba.plans import rules, service
 from bawaba.plans.models import PlanVersion
 from bawaba.plans.schemas import PlanChange, PlanIn
-from bawaba.plans.words import plan_words
+from bawaba.plans.words import plan_more, plan_title, plan_words
 from bawaba.sites.models import Site
 from bawaba.sites.service import get_site, own_sites, resolve_site
 from bawaba.web import pages
@@ -53,6 +53,8 @@ pages.say(
 )
 
 
+bp.add_app_template_global(plan_title)
+bp.add_app_template_global(plan_more)  # beside its name
 bp.add_app_template_global(plan_words)  # any template may say what a plan buys
 
 

@@ -40,9 +40,28 @@ class Terms(Protocol):
     def valid_for_seconds(self) -> int | None: ...
 
 
+class Named(Terms, Protocol):
+    """Terms that are sold under a name."""
+
+    @property
+    def name(self) -> str: ...
+
+
 def plan_words(plan: Terms, language: str | None = None) -> str:
     """All that a plan buys in one line, without its price."""
     return BETWEEN.join(f"{ISOLATE}{part}{ISOLATE_END}" for part in in_words(plan, language))
+
+
+def plan_more(plan: Named, language: str | None = None) -> str:
+    """What stands beside a plan's name: what it buys, without what the name says already."""
+    said = plan.name.strip().casefold()
+    return BETWEEN.join(f"{ISOLATE}{part}{ISOLATE_END}" for part in in_words(plan, language) if part.casefold() != said)
+
+
+def plan_title(plan: Named, language: str | None = None) -> str:
+    """A plan's name and what it buys beyond that, in one line."""
+    more = plan_more(plan, language)
+    return f"{ISOLATE}{plan.name}{ISOLATE_END}" + (BETWEEN + more if more else "")
 
 
 def in_words(plan: Terms, language: str | None = None) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
 import httpx
 
 from bawaba.accounts.models import User
+from bawaba.monitoring.samples import Sample, write
+from bawaba.routers.driver import Health
 from bawaba.routers.models import RouterJob
 from bawaba.sales.models import Sale
 from tests.cast import PHONE
@@ -54,6 +57,7 @@ def fill(shop: Product) -> None:
     client.put("/api/devices", json={"mac": "02:00:5e:aa:00:01", "standing": "trusted", "note": "الطابعة"})
     client.put("/api/devices", json={"mac": "02:00:5e:aa:00:02", "standing": "blocked"})
     client.post("/api/users", json={"username": "omar", "password": "green-door-81", "role": "operator"})
+    a_day_of_traffic(shop)
     version = cast.make_plan(name="يوم كامل", duration_seconds=86_400)
     for day, many in enumerate((14, 22, 17, 31, 26, 38), start=1):
         for _ in range(many):
@@ -61,6 +65,18 @@ def fill(shop: Product) -> None:
             facts = {"voucher_id": cast.make_voucher(version=version).id, "site_id": site_id, "sold_at": when}
             cast._add(Sale(**facts, plan_version_id=version.id, price_minor=200, currency="YER"))
     shop.rt.transact(lambda db: setattr(db.get(type(version), version.id), "price_minor", 200))
+
+
+def a_day_of_traffic(shop: Product) -> None:
+    """What the router moved, five minutes a look, with an evening and a night in it."""
+    now = shop.cast.now
+    looks = []
+    for back in range(1, 288):
+        at = now - timedelta(minutes=5 * back)
+        guests = round(14 + 12 * math.sin((at.hour + at.minute / 60 - 13) * math.tau / 24))
+        down = guests * (10_000_000 + 2_000_000 * (back // 6 % 3))
+        looks.append(Sample(shop.cast.router.id, at, Health(cpu_percent=4.0 + guests), guests, down // 9, down))
+    shop.rt.transact(write, looks)
 
 
 def out_of_order(shop: Product) -> None:

@@ -19,6 +19,9 @@ from tests.product import ADMIN, PASSWORD, Product, product
 pytestmark = [pytest.mark.chromium, pytest.mark.timeout(300)]
 SIZES = {"phone": (390, 844), "desk": (1280, 800)}
 LOOKS = [(language, size) for language in ("ar", "en") for size in SIZES]
+SCREENS = Path(os.environ.get("BAWABA_TEST_SCREENSHOTS") or Path(__file__).parents[2] / ".cache" / "screens")
+AXE = (Path(__file__).parent / "vendor" / "axe-4.14.1.min.js").read_text()
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 README_IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 
@@ -46,6 +49,21 @@ class Window:
         """Nothing is wider than the window."""
         page = self.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.clientWidth]")
         assert page[0] <= page[1], f"{path} is {page[0]} wide in a window of {page[1]}"
+
+    def picture(self, path: str, state: str = "") -> None:
+        """Keep what is seen, to be looked at."""
+        SCREENS.mkdir(parents=True, exist_ok=True)
+        name = "-".join(filter(None, [re.sub(r"\W+", "-", path).strip("-"), state, self.language, self.size]))
+        self.page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
+
+    def barriers(self, path: str) -> list[str]:
+        """What axe finds against WCAG 2.2 AA and good custom, a line for each kind."""
+        self.page.evaluate(AXE)
+        found = self.page.evaluate("axe.run(document, {runOnly: TAGS})".replace("TAGS", repr(WCAG)))
+        return [
+            f"{path}: {fault['id']}: {fault['help']} {[node['html'][:160] for node in fault['nodes'][:3]]}"
+            for fault in found["violations"]
+        ]
 
     def sign_in(self) -> None:
         """By the login page's form."""
@@ -203,33 +221,76 @@ def busy_shop(shop: Product) -> Product:
     return shop
 
 
+LOOKED_THROUGH = {("ar", "phone"), ("en", "desk")}  # by axe, which takes a second a page
+EMPTY_PAGES = (
+    """/dashboard /cards /cards/new /batches /sessions /sales /routers /jobs /devices /plans /people /notifications"""
+)
 PAGES = """
 /styleguide /sales /sales?by=plan /sales?by=batch /batches/1/disable
 /dashboard /cards/new /batches /batches/1 /cards /cards?q=NONE /cards/150 /cards/225 /cards/150/disable /sessions
 /sessions?ended=true /sessions/1/end /routers /routers/1 /routers/2 /routers/new
 /routers/new?driver=linux /routers/1/edit /jobs /jobs?router_id=2 /jobs?state=done /notifications /channels
 /devices /plans /plans/new /plans/1 /plans?archived=true /people /people/new /people/2 /account /site /site/new
+/counter /check /backups /cache /diagnostics/requests /routers/1/history /api/docs
 """
 
 
 @pytest.mark.parametrize("window", LOOKS, indirect=True, ids=[f"{language}-{size}" for language, size in LOOKS])
-def test_every_page_fits_in_both_languages_and_sizes(busy_shop: Product, window: Window, tmp_path: Path):
-    folder = Path(os.environ.get("BAWABA_TEST_SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def picture(path: str) -> None:
-        name = re.sub(r"\W+", "-", path).strip("-")
-        window.page.screenshot(path=folder / f"{name}-{window.language}-{window.size}.png", full_page=True)
-
+def test_every_page_fits_and_is_open_to_everybody_in_both_languages_and_sizes(busy_shop: Product, window: Window):
+    faults = []
     out_of_order(busy_shop)
     window.open(f"/login?lang={window.language}")
-    picture("/login")
+    window.picture("/login")
     window.sign_in()
     window.speak()
     for path in PAGES.split():
         window.open(path)
         assert window.page.get_attribute("html", "lang") == window.language
-        picture(path)
+        window.picture(path)
+        if (window.language, window.size) in LOOKED_THROUGH:
+            faults += window.barriers(path)
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("window", [("ar", "phone"), ("en", "desk")], indirect=True)
+def test_every_page_in_the_dark(busy_shop: Product, window: Window):
+    out_of_order(busy_shop)
+    window.page.emulate_media(color_scheme="dark")
+    window.sign_in()
+    window.speak()
+    faults = []
+    for path in PAGES.split():
+        window.open(path)
+        window.picture(path, "dark")
+        faults += window.barriers(path)
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("window", [("ar", "phone"), ("en", "desk")], indirect=True)
+def test_every_page_before_there_is_anything_and_where_nothing_is(shop: Product, window: Window):
+    window.sign_in()
+    window.speak()
+    faults = []
+    for path in EMPTY_PAGES.split():
+        window.open(path)
+        window.picture(path, "empty")
+        faults += window.barriers(path)
+    for path in ("/cards/4711", "/routers/1/history?span=never", "/nowhere"):
+        window.page.goto(window.address + path)
+        window.fits(path)
+        window.picture(path, "error")
+        faults += window.barriers(path)
+    window.complaints.clear()  # the browser's word for each of these answers
+    window.open("/plans/new")
+    window.page.fill("#name", "x")
+    window.page.click("main form button.primary")
+    window.page.wait_for_selector(".fault")
+    window.picture("/plans/new", "refused")
+    faults += window.barriers("/plans/new, refused")
+    window.complaints.clear()
+    assert not faults, "\n".join(faults)
 
 
 @pytest.mark.skipif(

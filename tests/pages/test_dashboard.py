@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from bawaba.core.clock import ManualClock
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring.figures import Dashboard, dashboard
+from bawaba.plans.words import plan_title
 from bawaba.routers.models import RouterJob
 from bawaba.sales.models import Sale
 from bawaba.sessions.models import GuessMeter
@@ -91,6 +92,23 @@ def test_what_needs_a_person_stands_on_top(rt: Runtime, cast: Cast, hana: Browse
 
     assert "1 thing needs your decision." in page and "1 thing is being tried again." in page
     assert f"Somebody is guessing codes at {cast.site.name}." in page
+
+
+def test_a_plan_whose_cards_run_out_is_said_so_with_the_way_to_more(cast: Cast, hana: Browser):
+    version = cast.make_plan(name="Evening")
+    for _ in range(2):
+        cast.make_voucher(version=version)
+
+    page = hana.get("/dashboard").text
+
+    assert "Only 2 cards of Evening are left." in words(page).replace("\u2068", "").replace("\u2069", "")
+    assert f'href="/cards/new?plan_id={version.plan_id}"' in page
+
+
+def test_a_name_that_says_what_a_plan_buys_is_not_said_twice(cast: Cast):
+    version = cast.make_plan(name="1 GB", duration_seconds=None, quota_bytes=1024**3, rate_down_kbps=None)
+
+    assert plan_title(version).count("1 GB") == 1
 
 
 def test_an_empty_hotspot_is_shown_its_next_step(rt: Runtime, cast: Cast, hana: Browser):

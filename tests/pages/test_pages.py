@@ -23,7 +23,18 @@ from tests.cast import Cast, person
 from tests.pages.browser import Browser, form_fields, words
 from tests.staff import PASSWORD
 
-EVERYBODYS = ("/dashboard", "/sales", "/batches", "/cards", "/sessions", "/routers", "/jobs", "/plans", "/account")
+EVERYBODYS = (
+    "/styleguide",
+    "/dashboard",
+    "/sales",
+    "/batches",
+    "/cards",
+    "/sessions",
+    "/routers",
+    "/jobs",
+    "/plans",
+    "/account",
+)
 OPERATORS = ("/cards/new",)
 ADMINS = (
     "/devices",
@@ -78,6 +89,15 @@ def test_the_language_that_a_person_chooses_stays(hana: Browser):
         hana.submit("/account/language", {"language": "ar", "back": "/plans?archived=true"}) == "/plans?archived=true"
     )
     assert '<html lang="ar" dir="rtl">' in hana.get("/dashboard").text
+
+
+def test_a_browser_shows_the_colours_that_it_was_told_to_and_else_the_devices(hana: Browser):
+    assert "data-theme" not in hana.get("/dashboard").text
+
+    assert hana.submit("/account/theme", {"theme": "dark", "back": "/cards"}) == "/cards"
+    assert 'data-theme="dark"' in hana.get("/cards").text
+    hana.submit("/account/theme", {"theme": "neon"})
+    assert "data-theme" not in hana.get("/cards").text
 
 
 def test_a_refusal_is_said_in_the_persons_language(vera: Browser):
