@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import socket
@@ -117,7 +118,7 @@ def _answer(config: Config, sockets: list[socket.socket], *, demo: bool = False,
     if demo:
         from bawaba import demo as demonstration
 
-        demonstration.fill(rt)
+        demonstration.fill(rt, demonstration.spoken(os.environ))
     front = build_front(rt)
     _greet(config, password)
     server = uvicorn.Server(uvicorn.Config(front, **server_options()))
