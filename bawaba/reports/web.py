@@ -13,7 +13,7 @@ from bawaba.core.errors import Invalid
 from bawaba.reports import counting, rules, words
 from bawaba.reports.asked import asked_way
 from bawaba.reports.stock import Stock, stock_of
-from bawaba.reports.summary import Report, report_of
+from bawaba.reports.summary import Line, Report, report_of
 from bawaba.sales.asked import asked_period
 from bawaba.sales.rules import period
 from bawaba.sites.asked import asked_site
@@ -77,6 +77,10 @@ def bars(site: Site, found: Report) -> list[Bar]:
     lines = found.lines[:BARS_MOST]
     if found.by in ("day", "month"):
         lines = lines[::-1]
+    if found.by == "day" and lines:  # days on which nothing happened are bars too
+        known = {line.of: line for line in lines}
+        days = [day.isoformat() for day, _start, _end in found.time.days()][-BARS_MOST:]
+        lines = [known.get(day, Line(day)) for day in days]
     currency = found.totals.income[0][0] if found.totals.income else None
     amounts = [line.income.get(currency, 0) if currency else line.sessions for line in lines]
     most = max(amounts, default=0)
