@@ -411,7 +411,6 @@ ADMIT_WORK = Kind(
     may_move=True,
     about=_device_let_in,
     deliver_again=let_in_again,
-    lock=lock_card,
 )
 KICK_WORK = Kind(prepare_kick, close_access, kicked, about=_device_shut_out, lock=lock_card)
 DROP_WORK = Kind(prepare_drop, clear_away, lambda _db, _job, _result, _now: (), bulk=True)
