@@ -91,14 +91,19 @@ def hold(db: Session, router_ids: Sequence[int], cards: Sequence[CardToHold]) ->
         db.execute(insert(RouterGrant), rows)
 
 
-def give_more(db: Session, voucher_id: int, limits: Mapping[str, int | None], now: datetime) -> None:
-    """A card has new limits (these fields of `Limits`): the routers that hold it are to have them too."""
-    held = select(RouterGrant).where(RouterGrant.key == voucher_id, RouterGrant.wanted).with_for_update()
+def give_more(db: Session, voucher_id: int, more: Mapping[str, int], now: datetime) -> None:
+    """A card has so much more of these fields of `Limits`: the routers that hold it are to give that too, on top of
+    what each has for it, which is less than the plan's where the card has taken a lost one's place."""
+    held = select(RouterGrant).where(RouterGrant.key == voucher_id).with_for_update()
     for grant in db.scalars(held.order_by(RouterGrant.router_id)):
-        changed = {**grant.limits, **limits}
+        had = grant.limits
+        changed = {**had, **{name: had[name] + much for name, much in more.items() if had.get(name) is not None}}
         if changed == grant.limits:
             continue
-        grant.limits, grant.rev = changed, grant.rev + 1
+        grant.limits = changed
+        if not grant.wanted:
+            continue  # it holds the card again some day, and then with these
+        grant.rev += 1
         grant.refusals, grant.given_up = 0, False
         promise_cards(db, grant.router_id, now)
 

@@ -39,8 +39,9 @@ class Sold:
     version: PlanVersion
 
     def may_be_undone(self, now: datetime) -> bool:
-        """Whether it can still be taken back: soon enough, and nobody has used the card."""
-        fresh = self.card.status == "unused" and self.card.disabled_at is None
+        """Whether it can still be taken back: soon enough, and nobody has used the card or put more onto it."""
+        card = self.card
+        fresh = card.status == "unused" and card.disabled_at is None and not card.extra_seconds + card.extra_bytes
         return fresh and now - self.sale.sold_at <= UNDO_FOR
 
 
@@ -68,8 +69,9 @@ def _take_back(db: Session, actor: Actor, voucher_id: int, now: datetime) -> Non
     sold = own_sale(db, actor, voucher_id)
     if now - sold.sale.sold_at > UNDO_FOR:
         raise TooLateToUndo()
-    still_new = (Voucher.id == voucher_id, Voucher.status == "unused", Voucher.disabled_at.is_(None))
-    switched_off = update(Voucher).where(*still_new).values(disabled_at=now).returning(Voucher.id)
+    unused = (Voucher.id == voucher_id, Voucher.status == "unused", Voucher.disabled_at.is_(None))
+    as_sold = (Voucher.extra_seconds == 0, Voucher.extra_bytes == 0)  # else another card's rest would die with it
+    switched_off = update(Voucher).where(*unused, *as_sold).values(disabled_at=now).returning(Voucher.id)
     if db.scalar(switched_off) is None:
         raise SoldCardInUse()
     db.scalar(select(Sale.id).where(Sale.id == sold.sale.id).with_for_update())  # whoever sums it up waits, or has

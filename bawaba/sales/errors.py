@@ -19,7 +19,7 @@ class TooLateToUndo(Conflict):
 
 
 class SoldCardInUse(Conflict):
-    """The card that was sold has been used, or switched off, meanwhile."""
+    """The card that was sold has been used, given more or switched off meanwhile."""
 
     code = "sold_card_in_use"
 
@@ -27,5 +27,5 @@ class SoldCardInUse(Conflict):
 say(
     sale_not_found="You have not sold this card.",
     too_late_to_undo="It is too late to take this sale back. Ask an operator.",
-    sold_card_in_use="This card has been used meanwhile, so the sale stays.",
+    sold_card_in_use="This card has been used or changed meanwhile, so the sale stays.",
 )

@@ -15,6 +15,7 @@ from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from bawaba.accounts import audit
+from bawaba.accounts.idempotency import Once
 from bawaba.core.actor import Actor
 from bawaba.core.errors import Invalid
 from bawaba.core.runtime import Runtime
@@ -34,7 +35,7 @@ from bawaba.vouchers import claiming, making
 from bawaba.vouchers.events import VoucherCreated
 from bawaba.vouchers.models import Voucher
 from bawaba.vouchers.queries import Card, get_card
-from bawaba.vouchers.rules import end_as_used, extended, masked, thaw
+from bawaba.vouchers.rules import earliest, end_as_used, extended, masked, thaw
 from bawaba.vouchers.schemas import voucher_out
 
 NEW_END = Statement("UPDATE guest_session SET end_time = :end_time, rev = rev + 1 WHERE id = :id")
@@ -55,25 +56,37 @@ class Done:
     sessions: list[int] = field(default_factory=list)
 
 
-def extend(rt: Runtime, actor: Actor, voucher_id: int, seconds: int, more_bytes: int, reason: str) -> Card:
+def extend(
+    rt: Runtime, actor: Actor, voucher_id: int, seconds: int, more_bytes: int, reason: str, once: Once | None = None
+) -> Card:
     """Give a card more time, more data or both. A card whose time is over goes on from now.
 
-    Raises `CardSwitchedOff`, `CardMoved`, and `Invalid` for what the card has no limit of.
+    Raises `CardSwitchedOff`, `CardMoved`, `Invalid` for what the card has no limit of, and `KeyTaken` where the same
+    was asked for before (`once`).
     """
-    return _do(rt, actor, _extend, voucher_id, seconds, more_bytes, reason)
+    return _do(rt, actor, _extend, voucher_id, seconds, more_bytes, reason, once)
 
 
 def _extend(
-    db: Session, actor: Actor, now: datetime, voucher_id: int, seconds: int, more_bytes: int, reason: str
+    db: Session,
+    actor: Actor,
+    now: datetime,
+    voucher_id: int,
+    seconds: int,
+    more_bytes: int,
+    reason: str,
+    once: Once | None,
 ) -> Done:
     voucher, card = _locked(db, actor, voucher_id)
+    if once is not None:
+        once.record(db, voucher_id)
     _must_be_on(voucher)
     _check_amounts(voucher, card, seconds, more_bytes)
     _lengthen(voucher, seconds, now)
     voucher.extra_bytes += more_bytes
     facts = {"serial": voucher.serial, "seconds": seconds, "bytes": more_bytes, "reason": reason}
     audit.record(db, actor, "card.extended", voucher.site_id, "voucher", voucher.id, now, **facts)
-    return _let_routers_know(db, voucher, now)
+    return _let_routers_know(db, voucher, seconds, more_bytes, now)
 
 
 def _check_amounts(voucher: Voucher, card: Any, seconds: int, more_bytes: int) -> None:
@@ -97,6 +110,8 @@ def _lengthen(voucher: Voucher, seconds: int, now: datetime) -> None:
         voucher.over_at = extended(voucher.over_at, now, seconds)
     elif seconds and voucher.over_at is not None and voucher.over_at <= now:
         voucher.over_at = voucher.expires_unused_at = extended(voucher.over_at, now, seconds)
+    elif seconds:
+        voucher.over_at = earliest(voucher.expires_unused_at, voucher.ends_at)
 
 
 def add_card(rt: Runtime, actor: Actor, voucher_id: int, other_id: int) -> Card:
@@ -129,6 +144,7 @@ def join(db: Session, actor: Actor, now: datetime, voucher_id: int, other_id: in
     left = rules.left_on(other, end_as_used(other, now), (), now)
     if left.spent or (gone.over_at is not None and gone.over_at <= now):
         raise CardSpent(serial=gone.serial)
+    had_seconds, had_bytes = voucher.extra_seconds, voucher.extra_bytes
     _pour(voucher, other, left, now)
     gone.status, gone.moved_to = "used", voucher.id
     gone.claimed_at = gone.claimed_at or now
@@ -137,7 +153,7 @@ def join(db: Session, actor: Actor, now: datetime, voucher_id: int, other_id: in
     cards.want(db, [gone.id], False, now)
     facts = {"serial": voucher.serial, "added": gone.serial, "seconds": left.seconds, "bytes": left.bytes_total}
     audit.record(db, actor, "card.added_to", voucher.site_id, "voucher", voucher.id, now, **facts)
-    return _let_routers_know(db, voucher, now)
+    return _let_routers_know(db, voucher, voucher.extra_seconds - had_seconds, voucher.extra_bytes - had_bytes, now)
 
 
 def _pour(voucher: Voucher, other: Any, left: rules.Left, now: datetime) -> None:
@@ -293,8 +309,8 @@ def _send_away(db: Session, voucher_id: int, now: datetime) -> Done:
     return done
 
 
-def _let_routers_know(db: Session, voucher: Voucher, now: datetime) -> Done:
-    """Whoever is online by the card goes on with its new limits, and routers that hold it get them too."""
+def _let_routers_know(db: Session, voucher: Voucher, seconds: int, more_bytes: int, now: datetime) -> Done:
+    """Whoever is online by the card goes on with its new limits, and routers that hold it give so much more too."""
     db.flush()
     done = Done(voucher.id)
     card = claiming.BY_ID.first(db, id=voucher.id)
@@ -309,5 +325,5 @@ def _let_routers_know(db: Session, voucher: Voucher, now: datetime) -> Done:
         done.sessions.append(session.id)
         if admission.SESSION.first(db, id=session.id).router_key is None:
             done.jobs.append(promise(db, session.router_id, admission.ADMIT, session.id, now, express=True))
-    cards.give_more(db, voucher.id, {"uptime_s": card.duration_seconds, "bytes_total": card.quota_bytes}, now)
+    cards.give_more(db, voucher.id, {"uptime_s": seconds, "bytes_total": more_bytes}, now)
     return done

@@ -7,6 +7,7 @@ from typing import Any
 from apiflask import APIBlueprint
 from pydantic import Field
 
+from bawaba.accounts.idempotency import idempotent, once
 from bawaba.plans.rules import QUOTA_MOST_BYTES, SPAN_MOST_SECONDS
 from bawaba.sessions import care, checking
 from bawaba.vouchers import making
@@ -44,6 +45,20 @@ class CheckIn(Input):
     card: str = Field(min_length=1, max_length=200)
 
 
+def _must_be_there(voucher_id: int) -> None:
+    """404 comes before 422."""
+    runtime().read(get_card, actor(), voucher_id)
+
+
+def _answer(card: Card) -> dict[str, Any]:
+    voucher, version = card
+    return card_answer(voucher, version, making.sync_of(runtime(), [voucher.id]).get(voucher.id))
+
+
+def _show(voucher_id: int) -> dict[str, Any]:
+    return _answer(runtime().read(get_card, actor(), voucher_id))
+
+
 @bp.post("/api/cards/check")
 @requires("cards:check")
 @takes(CheckIn)
@@ -69,11 +84,12 @@ def check() -> dict[str, Any]:
 @bp.post("/api/vouchers/<int:voucher_id>/extend")
 @requires("cards:change")
 @takes(ExtendIn)
+@idempotent(again=_show, status=200)
 def extend(voucher_id: int) -> dict[str, Any]:
-    """Give a card more time or data."""
+    """Give a card more time or data; a repeat with the same `Idempotency-Key` gives nothing more."""
     _must_be_there(voucher_id)
     wanted = body(ExtendIn)
-    return _answer(care.extend(runtime(), actor(), voucher_id, wanted.seconds, wanted.bytes, wanted.reason))
+    return _answer(care.extend(runtime(), actor(), voucher_id, wanted.seconds, wanted.bytes, wanted.reason, once()))
 
 
 @bp.post("/api/vouchers/<int:voucher_id>/add")
@@ -107,13 +123,3 @@ def replace(voucher_id: int) -> tuple[dict[str, Any], int]:
     """Make a card in place of a lost one; a repeat is told 409 `card_moved` with the new card's id."""
     _must_be_there(voucher_id)
     return _answer(care.replace(runtime(), actor(), voucher_id, body(ReplaceIn).reason)), 201
-
-
-def _must_be_there(voucher_id: int) -> None:
-    """404 comes before 422."""
-    runtime().read(get_card, actor(), voucher_id)
-
-
-def _answer(card: Card) -> dict[str, Any]:
-    voucher, version = card
-    return card_answer(voucher, version, making.sync_of(runtime(), [voucher.id]).get(voucher.id))

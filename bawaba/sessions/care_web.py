@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from decimal import Decimal, InvalidOperation
 
 from apiflask import APIBlueprint
 from flask import Response, request
 from flask.typing import ResponseReturnValue
 
+from bawaba.accounts.idempotency import KeyTaken, form_once
 from bawaba.core.errors import Invalid, Problem
 from bawaba.plans.rules import QUOTA_MOST_BYTES, SPAN_MOST_SECONDS
 from bawaba.sessions import care, checking
@@ -26,6 +28,9 @@ DATA_UNITS = {"MB": 1024**2, "GB": 1024**3}
 
 pages.say(
     card_extended="The card has more now.",
+    card_extended_before=pages.Said(
+        "This form was sent before, and the card got once what you gave it. To give more, open the form anew.", "bad"
+    ),
     card_added="What was on the other card is on this one now.",
     card_frozen="The card is frozen: its clock stands still.",
     card_unfrozen="The card goes on with exactly what it had.",
@@ -63,19 +68,21 @@ def show_checked(voucher_id: int) -> Response:
 @requires("cards:change")
 def ask_to_extend(voucher_id: int) -> Response:
     """How much more, and why."""
-    form = Form({"time_unit": "hours", "data_unit": "GB"})
+    form = Form({"time_unit": "hours", "data_unit": "GB", "once": secrets.token_urlsafe(16)})
     return pages.show("sessions/extend.html", seen=_look(voucher_id), form=form)
 
 
 @bp.post("/cards/<int:voucher_id>/extend")
 @requires("cards:change")
 def extend(voucher_id: int) -> ResponseReturnValue:
-    """Give a card more."""
+    """Give a card more, once: a second tap on the button changes nothing."""
     seen = _look(voucher_id)
     try:
         seconds = _amount("time", TIME_UNITS, SPAN_MOST_SECONDS)
         more_bytes = _amount("data", DATA_UNITS, QUOTA_MOST_BYTES)
-        care.extend(runtime(), actor(), voucher_id, seconds, more_bytes, _reason())
+        care.extend(runtime(), actor(), voucher_id, seconds, more_bytes, _reason(), form_once())
+    except KeyTaken:
+        return pages.go(f"/cards/{voucher_id}", "card_extended_before")
     except Problem as problem:
         fields = problem.details.get("fields", {})
         if fields:

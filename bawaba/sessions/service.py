@@ -74,12 +74,13 @@ def set_disabled(rt: Runtime, actor: Actor, voucher_id: int, disabled: bool) -> 
 def _set_disabled(
     db: Session, actor: Actor, voucher_id: int, disabled: bool, now: datetime
 ) -> tuple[list[Promised], list[int]]:
-    voucher, _ = get_card(db, actor, voucher_id)
+    get_card(db, actor, voucher_id)
+    voucher = db.get_one(Voucher, voucher_id, with_for_update=True, populate_existing=True)  # as the last one left it
     if (voucher.disabled_at is not None) == disabled:
         return [], []
     if not disabled and voucher.moved_to is not None:
         raise CardMoved(to=voucher.moved_to)
-    _switch(db.get_one(Voucher, voucher.id), disabled, now)
+    _switch(voucher, disabled, now)
     db.flush()
     action = "card.disabled" if disabled else "card.enabled"
     audit.record(db, actor, action, voucher.site_id, "voucher", voucher.id, now, serial=voucher.serial)

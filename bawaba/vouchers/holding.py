@@ -41,7 +41,8 @@ class Holding:
 
 
 def _give(db: Session, router: Router, after: int | None, now: datetime) -> int | None:
-    """The next unused cards of the site, where the router lacks them: one INSERT … SELECT for each plan version."""
+    """The next unused cards of the site, where the router lacks them: one INSERT … SELECT for all that have the same
+    limits."""
     ready = Voucher.batch_id.is_(None) | exists().where(Batch.id == Voucher.batch_id, Batch.state == "ready")
     unused = (
         Voucher.site_id == router.site_id,
@@ -50,17 +51,25 @@ def _give(db: Session, router: Router, after: int | None, now: datetime) -> int 
         Voucher.over_at.is_(None) | (Voucher.over_at > now),
         ready,
     )
-    cards = select(Voucher.id, Voucher.plan_version_id).where(*unused, Voucher.id > (after or 0))
+    facts = (Voucher.plan_version_id, Voucher.extra_seconds, Voucher.extra_bytes)
+    cards = select(Voucher.id, *facts).where(*unused, Voucher.id > (after or 0))
     found = db.execute(cards.order_by(Voucher.id).limit(GROUP)).all()
     ids = [row.id for row in found]
     versions = db.scalars(select(PlanVersion).where(PlanVersion.id.in_({row.plan_version_id for row in found})))
-    for version in versions.all():
-        _give_of(db, router.id, version, [row.id for row in found if row.plan_version_id == version.id])
+    by_id = {version.id: version for version in versions}
+    alike: dict[tuple[int, int, int], list[int]] = {}
+    for row in found:
+        alike.setdefault((row.plan_version_id, row.extra_seconds, row.extra_bytes), []).append(row.id)
+    for (version_id, seconds, more_bytes), some in alike.items():
+        version = by_id[version_id]
+        _give_of(db, router.id, version, making.card_limits(version, seconds, more_bytes), some)
     _want(db, RouterGrant.router_id == router.id, RouterGrant.wanted.is_(False), RouterGrant.key.in_(ids), wanted=True)
     return ids[-1] if len(ids) == GROUP else None
 
 
-def _give_of(db: Session, router_id: int, version: PlanVersion, voucher_ids: Sequence[int]) -> None:
+def _give_of(
+    db: Session, router_id: int, version: PlanVersion, limits: dict[str, Any], voucher_ids: Sequence[int]
+) -> None:
     columns = ["router_id", "key", "rev", "synced_rev", "wanted", "secret_sealed", "limits", "plan"]
     there = exists().where(RouterGrant.router_id == router_id, RouterGrant.key == Voucher.id)
     rows = select(
@@ -70,7 +79,7 @@ def _give_of(db: Session, router_id: int, version: PlanVersion, voucher_ids: Seq
         literal(0, Integer),
         literal(True, Boolean),
         Voucher.code_sealed,
-        literal(making.card_limits(version), JSON),
+        literal(limits, JSON),
         literal(version.name, String),
     ).where(Voucher.id.in_(voucher_ids), ~there)
     db.execute(insert(RouterGrant).from_select(columns, rows))

@@ -169,11 +169,12 @@ def _promise_to_hold(
     return [job for router_id in holders if (job := cards.promise_at_once(db, router_id, now)) is not None]
 
 
-def card_limits(version: PlanVersion) -> dict[str, Any]:
-    """What a card may do on a router that serves it alone: durations only, for routers' clocks are often wrong."""
+def card_limits(version: PlanVersion, more_seconds: int = 0, more_bytes: int = 0) -> dict[str, Any]:
+    """What a card may do on a router that serves it alone, with what it was given beyond its plan: durations only, for
+    routers' clocks are often wrong."""
     limits = Limits(
-        uptime_s=version.duration_seconds,
-        bytes_total=version.quota_bytes,
+        uptime_s=_with(version.duration_seconds, more_seconds),
+        bytes_total=_with(version.quota_bytes, more_bytes),
         bytes_up=version.quota_up_bytes,
         bytes_down=version.quota_down_bytes,
         rate_up_kbps=version.rate_up_kbps,
@@ -181,6 +182,10 @@ def card_limits(version: PlanVersion) -> dict[str, Any]:
         devices=version.devices_at_once,
     )
     return asdict(replace(limits, until=None))
+
+
+def _with(limit: int | None, more: int) -> int | None:
+    return limit + more if limit is not None else None
 
 
 def order_batch(rt: Runtime, actor: Actor, order: BatchOrder, once: Once | None = None) -> Batch:

@@ -15,6 +15,7 @@ from bawaba.routers.driver import Grant, Limits
 from bawaba.routers.drivers import fake
 from bawaba.routers.models import Router, RouterGrant
 from bawaba.routers.reconcile import reconcile
+from bawaba.sessions import care
 from bawaba.sessions import redeem as redeeming
 from bawaba.sessions.ending import end_session
 from bawaba.sites.models import Site
@@ -165,6 +166,20 @@ def test_a_router_added_later_gets_the_sites_cards_and_a_site_that_changes_its_m
     rt.transact(lambda db: db.execute(update(Site).where(Site.id == shop.site.id).values(mode="router_held")))
     look(rt, later.id)
     assert set(box.cards) == {key(card) for card in cards}
+
+
+def test_a_router_that_comes_to_hold_a_card_gives_what_the_card_was_given_beyond_its_plan(rt, cast, shop, cards):
+    rt.transact(lambda db: db.execute(update(Site).where(Site.id == shop.site.id).values(mode="server_held")))
+    look(rt, shop.router.id)
+    care.extend(rt, SYSTEM, cards[0].id, HOUR, 10**6, "a gift")
+    later = cast.make_router(shop.site.id, name="Later")
+    rt.clock.advance(120)
+    rt.transact(lambda db: db.execute(update(Site).where(Site.id == shop.site.id).values(mode="router_held")))
+    for router in (shop.router, later):
+        look(rt, router.id)
+        limits = [fake.box(router.id, rt.clock).cards[key(card)].grant.limits for card in cards]
+        assert [limit.uptime_s for limit in limits] == [4 * HOUR, 3 * HOUR, 3 * HOUR]
+        assert [limit.bytes_total for limit in limits] == [10**9 + 10**6, 10**9, 10**9]
 
 
 def test_a_card_that_ran_out_on_the_shelf_leaves_its_router(rt, cast, shop):

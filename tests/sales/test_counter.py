@@ -13,6 +13,7 @@ from bawaba.core.errors import Problem
 from bawaba.sales import counter, sums
 from bawaba.sales.models import Sale
 from bawaba.sales.rules import period
+from bawaba.sessions import care
 from bawaba.sessions import redeem as redeeming
 from bawaba.vouchers import making
 from bawaba.vouchers.models import Voucher
@@ -113,6 +114,18 @@ def test_a_sale_stays_after_five_minutes_and_once_the_card_is_used(rt, cast, clo
         counter.take_back(rt, salma, late.id)
     assert refused.value.code == "too_late_to_undo"
     assert len(sold_rows(rt)) == 2
+
+
+def test_a_sale_stays_once_another_card_was_put_onto_its_card(rt, cast):
+    salma = person("clerk", frozenset({cast.site.id}))
+    plan = cast.make_plan()
+    first, second = (counter.sell(rt, salma, plan.plan_id)[0] for _ in range(2))
+    care.add_card(rt, person(), second.id, first.id)
+    with pytest.raises(Problem) as refused:
+        counter.take_back(rt, salma, second.id)
+    assert refused.value.code == "sold_card_in_use"
+    assert not rt.read(counter.own_sale, salma, second.id).may_be_undone(cast.now)
+    assert redeeming.redeem(rt, making.open_code(rt.keyring, second), cast.guest()).status == "online"
 
 
 def test_a_sale_taken_back_is_in_no_sum(rt, cast):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -17,12 +18,14 @@ from bawaba.routers.drivers import fake
 from bawaba.routers.models import RouterGrant
 from bawaba.sales import counter
 from bawaba.sales.models import Sale
-from bawaba.sessions import care, checking
+from bawaba.sessions import care, checking, service
 from bawaba.sessions import redeem as redeeming
 from bawaba.sessions.models import GuestSession
 from bawaba.vouchers import making
 from bawaba.vouchers.models import Voucher
+from bawaba.vouchers.queries import get_card
 from tests.cast import HOUR, MIB, PHONE, TABLET, Card, Cast, person
+from tests.pages.browser import Browser
 from tests.staff import app, error_of, faults_of, hana, omar, vera  # noqa: F401
 
 HANA = person()
@@ -79,6 +82,17 @@ def test_a_card_that_is_over_goes_on_from_now(rt, cast, clock):
     assert left(rt, cast, over.id).seconds == HOUR
     assert left(rt, cast, spent.id).seconds == HOUR
     assert use(rt, cast, stale, TABLET).status == "online"
+
+
+def test_an_unused_card_with_a_fixed_end_is_good_until_the_later_one(rt, cast, clock):
+    room = cast.make_voucher(duration_seconds=None, card={"ends_at": cast.now + timedelta(hours=2)})
+    both = cast.make_voucher(shelf_life_seconds=3 * HOUR, card={"ends_at": cast.now + timedelta(hours=2)})
+    for card in (room, both):
+        care.extend(rt, HANA, card.id, 24 * HOUR, 0, "stays another night")
+    assert cast.row(Voucher, both.id).over_at == cast.now + timedelta(hours=3)  # its shelf life stays
+    clock.advance(5 * HOUR)
+    assert use(rt, cast, room).status == "online"
+    assert left(rt, cast, room.id).seconds == 21 * HOUR
 
 
 def test_nothing_is_added_where_there_is_no_limit_or_no_card_to_add_to(rt, cast):
@@ -205,6 +219,34 @@ def test_of_two_clerks_or_a_clerk_and_a_guest_one_is_first(rt, cast, deed):
     assert codes[0] == codes[1]
 
 
+def test_a_card_that_is_replaced_meanwhile_is_not_switched_on_again(rt, cast, monkeypatch):
+    site = cast.make_site(mode="router_held")
+    fake.box(cast.make_router(site.id).id, rt.clock)
+    made, _version = making.make_card(rt, HANA, making.CardOrder(cast.make_plan(site_id=site.id).plan_id))
+    service.set_disabled(rt, HANA, made.id, True)
+    seen, replaced = threading.Event(), threading.Event()
+    first_look = get_card
+
+    def look_slowly(*asked: Any) -> Any:
+        found = first_look(*asked)
+        seen.set()
+        replaced.wait(1 if rt.database.is_sqlite else 10)  # whose one writer lets nobody in between
+        return found
+
+    monkeypatch.setattr(service, "get_card", look_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        switched = pool.submit(told, partial(service.set_disabled, rt, HANA, made.id, False))
+        assert seen.wait(10)
+        pool.submit(care.replace, rt, HANA, made.id, "lost").result()
+        replaced.set()
+    assert (switched.result(), cast.row(Voucher, made.id).moved_to is not None) in [
+        ("card_moved", True),
+        ("done", True),
+    ]
+    wanted = select(RouterGrant.wanted).where(RouterGrant.key == made.id)
+    assert rt.read(lambda db: db.scalars(wanted).all()) == [False]
+
+
 def test_cards_on_routers_get_their_new_limits_and_lost_ones_go(rt, cast):
     site = cast.make_site(mode="router_held")
     router = cast.make_router(site.id)
@@ -224,6 +266,37 @@ def test_cards_on_routers_get_their_new_limits_and_lost_ones_go(rt, cast):
     new, _version = care.replace(rt, HANA, made.id, "lost")
     assert (grant(made.id).wanted, grant(new.id).wanted) == (False, True)
     assert grant(new.id).limits["uptime_s"] == 2 * HOUR
+
+
+def test_a_router_gives_a_replaced_card_only_what_was_left_and_what_was_added(rt, cast, clock):
+    site = cast.make_site(mode="router_held")
+    router = cast.make_router(site.id)
+    fake.box(router.id, rt.clock)
+    plan = cast.make_plan(site_id=site.id, kind="used_time", duration_seconds=HOUR, quota_bytes=10 * MIB)
+    facts = {"status": "used", "used_seconds": 1800, "bytes_down": 6 * MIB}
+    lost = cast.make_voucher(version=plan, site_id=site.id, card=facts)
+    new, _version = care.replace(rt, HANA, lost.id, "lost")
+    care.extend(rt, HANA, new.id, 600, MIB, "sorry")
+
+    assert (left(rt, cast, new.id).seconds, left(rt, cast, new.id).bytes_total) == (2400, 5 * MIB)
+    held = rt.read(lambda db: db.scalars(select(RouterGrant.limits).where(RouterGrant.key == new.id)).one())
+    assert (held["uptime_s"], held["bytes_total"]) == (2400, 5 * MIB)
+
+
+def test_the_form_that_is_sent_twice_gives_once(cast, app, hana):  # noqa: F811
+    card = cast.make_voucher()
+    browser = Browser(app, "hana")
+    place = f"/cards/{card.id}/extend"
+    sent = browser.fields(place) | {"time": "2", "time_unit": "hours", "reason": "sorry"}
+    with ThreadPoolExecutor(2) as pool:
+        taps = list(pool.map(lambda _tap: browser.post(place, sent), range(2)))
+    assert [tap.status_code for tap in taps] == [303, 303]
+    assert cast.row(Voucher, card.id).extra_seconds == 2 * HOUR
+
+    more = {"seconds": 60, "reason": "x"}
+    answers = [hana.post(f"/api/vouchers/{card.id}/extend", more, Idempotency_Key="tap-1") for _ in range(2)]
+    assert [answer.json["extra_seconds"] for answer in answers] == [2 * HOUR + 60] * 2
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
 
 
 def test_over_the_api_each_with_its_refusals(cast, app, hana, vera):  # noqa: F811
