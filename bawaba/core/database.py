@@ -160,6 +160,8 @@ class Database:
                 transaction = connection.begin()
                 wrote = touched.note_writes(connection)
                 result = _run_step(connection, self.info, step, args, kwargs)
+                if wire.is_idle:  # else nobody could ask what became of a commit that brings everything
+                    wire.send_waiting()
                 number = wire.number
                 if number is None and not wire.is_idle:
                     number = connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned()::text").scalar()
@@ -218,6 +220,7 @@ class Database:
             try:
                 if not self.is_sqlite:
                     connection.info[WIRE].start(writes=False)
+                    connection.begin()  # where it is lost, SQLAlchemy sees it at the rollback and trusts no older one
                 return _run_step(connection, self.info, step, args, kwargs)
             finally:
                 self._inside.step = False

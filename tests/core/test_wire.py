@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import importlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from random import Random
 
@@ -12,9 +14,10 @@ import pytest
 from sqlalchemy import select, text
 
 from bawaba import migrations
-from bawaba.core.database import Database
+from bawaba.core.database import POOL_SIZE, Database
 from bawaba.core.models import InstallFact
 from bawaba.core.statement import Statement, together
+from bawaba.core.wire import Wire
 
 pytestmark = pytest.mark.postgres
 INSERT = Statement("INSERT INTO install_fact (name, value) VALUES (:name, :value)")
@@ -128,8 +131,6 @@ def test_a_read_that_begins_with_a_hot_statement_cannot_write(database):
 
 def test_a_connection_that_dies_with_a_commit_is_asked_about(database, postgres_server, monkeypatch):
     """The commit happened, and its answer got lost with the connection: the step is not run again."""
-    from bawaba.core.wire import Wire
-
     runs: list[int] = []
     real = Wire.commit
 
@@ -148,6 +149,43 @@ def test_a_connection_that_dies_with_a_commit_is_asked_about(database, postgres_
 
     assert database.transact(step) == "answer"
     assert (len(runs), database.read(COUNT.first).number) == (1, 1)
+
+
+def test_a_step_that_left_everything_for_later_is_asked_about_too(database, monkeypatch):
+    real, runs = Wire.commit, []
+
+    def commit_and_lose_the_answer(self) -> None:
+        real(self)
+        monkeypatch.setattr(Wire, "commit", real)
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    def step(db) -> None:
+        runs.append(1)
+        INSERT.later(db, name=f"fact {len(runs)}", value="x")
+
+    monkeypatch.setattr(Wire, "commit", commit_and_lose_the_answer)
+    database.transact(step)
+    assert (len(runs), database.read(COUNT.first).number) == (1, 1)
+
+
+def test_a_read_and_a_write_outlive_a_restart_of_the_server_whatever_lies_in_the_pool(database, postgres_server):
+    alone = Statement("SELECT pg_backend_pid()", "pid")
+
+    def fill_the_pool() -> set[int]:
+        everybody_is_there = threading.Barrier(POOL_SIZE)
+
+        def look(db) -> int:
+            everybody_is_there.wait(10)
+            return int(alone.first(db).pid)
+
+        with ThreadPoolExecutor(POOL_SIZE) as pool:
+            return set(pool.map(lambda _: database.read(look), range(POOL_SIZE)))
+
+    for ask in (lambda: database.read(alone.first), lambda: database.transact(INSERT.run, name="a", value="1")):
+        pids = fill_the_pool()
+        assert len(pids) == POOL_SIZE
+        postgres_server.run(f"SELECT pg_terminate_backend(pid) FROM unnest(ARRAY{sorted(pids)}) AS pid")
+        ask()
 
 
 def test_a_connection_that_is_cut_in_the_middle_is_never_used_again(database, postgres_server):
