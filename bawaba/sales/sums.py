@@ -37,6 +37,10 @@ ADD = Statement(
     "ON CONFLICT (site_id, facet, day, ref, currency) DO UPDATE SET cards = sale_sum.cards + excluded.cards, "
     "total_minor = sale_sum.total_minor + excluded.total_minor"
 )
+TAKE_OUT = Statement(  # nothing, where the sums were thrown away to be made anew from the sales that are left
+    "UPDATE sale_sum SET cards = cards - 1, total_minor = total_minor - :minor WHERE site_id = :site_id "
+    "AND facet = :facet AND day = :day AND ref = :ref AND currency = :currency"
+)
 ONE_TOLD = Statement(  # with the router that it was told by
     "SELECT s.id, p.plan_id, v.batch_id, s.router_id, s.sold_by, s.sold_at, s.price_minor, s.currency FROM sale s "
     "JOIN voucher v ON v.id = s.voucher_id JOIN plan_version p ON p.id = s.plan_version_id "
@@ -104,11 +108,10 @@ def take_out(db: Session, sale_id: int, site_id: int, zone: str) -> None:
     if row is None:
         return
     gone = [
-        {"site_id": site_id, "facet": facet, "day": day, "ref": ref, "currency": currency, "cards": -cards,
-         "total_minor": -total}
-        for (facet, day, ref, currency), (cards, total) in sorted(added_up([row], zone).items())
-    ]  # fmt: skip
-    ADD.run_many(db, gone)
+        {"site_id": site_id, "facet": facet, "day": day, "ref": ref, "currency": currency, "minor": total}
+        for (facet, day, ref, currency), (_one, total) in sorted(added_up([row], zone).items())
+    ]
+    TAKE_OUT.run_many(db, gone)
 
 
 def forget_sums(db: Session, site_id: int) -> None:
@@ -133,7 +136,7 @@ def sums_of(db: Session, site_id: int, time: Period, facet: str, *, by_day: bool
             found = sums.setdefault((day if by_day else 0, ref, currency), [0, 0])
             found[0] += cards
             found[1] += total
-    return [Sold(*key, *found) for key, found in sums.items()]
+    return [Sold(*key, *found) for key, found in sums.items() if any(found)]
 
 
 def _told(db: Session, site_id: int, first: int, last: int, facet: str, *, by_day: bool) -> Iterable[Any]:

@@ -15,8 +15,9 @@ from sqlalchemy.orm import Session
 from bawaba.core.runtime import Runtime
 from bawaba.plans.models import Plan, PlanVersion
 from bawaba.plans.rules import ELAPSED
+from bawaba.routers.errors import RouterUnreachableNow
 from bawaba.sessions import redeem
-from bawaba.sessions.errors import NoTrial, TrialUsed
+from bawaba.sessions.errors import DeviceBlocked, NoTrial, TrialUsed
 from bawaba.sessions.models import Trial
 from bawaba.sessions.redeem import Guest, Outcome, Redemption
 from bawaba.sites.models import Site
@@ -46,7 +47,8 @@ def _begin(db: Session, rt: Runtime, guest: Guest, now: datetime) -> Outcome:
     voucher_id = had.voucher_id if had is not None else _new_card(db, rt, site, guest.mac, now)
     outcome = redeem.use_card(db, claiming.BY_ID.first(db, id=voucher_id), place, guest, False, now)
     if outcome.refusal is not None:  # nothing of this was: the day's trial is still to be had
-        raise TrialUsed() if had is not None else outcome.refusal
+        about_the_card = had is not None and not isinstance(outcome.refusal, RouterUnreachableNow | DeviceBlocked)
+        raise TrialUsed() if about_the_card else outcome.refusal
     return outcome
 
 

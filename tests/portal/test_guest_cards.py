@@ -182,6 +182,8 @@ def test_of_many_taps_one_makes_a_trial_and_a_router_that_is_down_costs_none(rt,
     rt.transact(lambda db: db.query(Router).update({"status": "down"}))
     assert told(trial.begin_trial, rt, cast.guest(TABLET)) == "router_unreachable"
     assert count(rt, Trial) == 1
+    service.log_out(rt, cast.guest(PHONE))
+    assert told(trial.begin_trial, rt, cast.guest(PHONE)) == "router_unreachable"  # not that it is used up
     rt.transact(lambda db: db.query(Router).update({"status": "up"}))
     assert told(trial.begin_trial, rt, cast.guest(phones(1)[0])) == "done"
 

@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from bawaba.accounts.models import AuditEntry
 from bawaba.core.errors import Problem
+from bawaba.reports import counting
 from bawaba.sales import counter, sums
 from bawaba.sales.models import Sale
 from bawaba.sales.rules import period
@@ -139,6 +140,16 @@ def test_a_sale_taken_back_is_in_no_sum(rt, cast):
     for facet, ref in (("all", 0), ("plan", plan.plan_id), ("seller", salma.user_id)):
         (found,) = rt.read(sums.sums_of, cast.site.id, today, facet)
         assert (found.ref, found.cards, found.total_minor) == (ref, 1, kept.price_minor)
+
+
+def test_a_sale_taken_back_while_the_sums_are_made_anew_is_in_none(rt, cast):
+    salma = person("clerk", frozenset({cast.site.id}))
+    (undone, _version), today = counter.sell(rt, salma, cast.make_plan().plan_id), period("", "", "Asia/Aden", cast.now)
+    counting.count_all(rt)
+    rt.transact(counting.begin_anew, cast.site.id)
+    counter.take_back(rt, salma, undone.id)
+    counting.count_all(rt)
+    assert rt.read(sums.sums_of, cast.site.id, today, "all") == []
 
 
 def test_of_a_guest_and_a_clerk_in_the_same_moment_one_is_first(rt, cast):
