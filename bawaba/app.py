@@ -49,6 +49,8 @@ from bawaba.vouchers import batch_page
 from bawaba.vouchers import web as vouchers_pages
 from bawaba.web import answers, api_docs, guard, pages, styleguide, tracing
 from bawaba.web.row_id import RowId
+from bawaba.webhooks import api as webhooks_api
+from bawaba.webhooks import web as webhooks_pages
 
 HERE = Path(__file__).parent
 BODY_MOST = 1024 * 1024
@@ -72,6 +74,8 @@ BLUEPRINTS = [
     diagnostics_pages.bp,
     notifications_api.bp,
     notifications_pages.bp,
+    webhooks_api.bp,
+    webhooks_pages.bp,
     people_pages.bp,
     styleguide.bp,
     sites_pages.bp,

@@ -12,7 +12,8 @@ import bawaba.routers.models
 import bawaba.sales.models
 import bawaba.sessions.models
 import bawaba.sites.models
-import bawaba.vouchers.models  # noqa: F401
+import bawaba.vouchers.models
+import bawaba.webhooks.models  # noqa: F401
 from bawaba.core.database import Base
 
 metadata = Base.metadata

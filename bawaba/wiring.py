@@ -42,6 +42,8 @@ from bawaba.vouchers import codes
 from bawaba.vouchers.batch_maker import BatchMaker
 from bawaba.vouchers.card_store import CardStore
 from bawaba.vouchers.holding import Holding
+from bawaba.webhooks import sending as webhooks
+from bawaba.webhooks.sender import Sender
 
 log = structlog.get_logger(__name__)
 HOUSEKEEPING_S = 30.0
@@ -89,12 +91,13 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     rt.parts["batch_maker"] = BatchMaker(rt)
     rt.parts["housekeeping"] = Housekeeping(rt)
     rt.parts["notifier"] = Notifier(rt)
+    rt.parts["webhooks"] = Sender(rt)
     rt.parts["backups"] = Backups(rt)
     rt.parts["counting"] = Counting(rt)
     return rt
 
 
-EVERYWHERE = ("housekeeping", "notifier", "backups")
+EVERYWHERE = ("housekeeping", "notifier", "webhooks", "backups")
 WORK = ("routers", "batch_maker", "counting")
 
 
@@ -112,7 +115,7 @@ def start_background(rt: Runtime, *, works: bool = True) -> None:
 
 def stop(rt: Runtime) -> None:
     """End what runs, in the order that lets each finish."""
-    for name in ("counting", "backups", "notifier", "housekeeping", "batch_maker", "routers"):
+    for name in ("counting", "backups", "webhooks", "notifier", "housekeeping", "batch_maker", "routers"):
         rt.parts[name].stop()
     rt.database.close()
 
@@ -177,6 +180,7 @@ def keep_house(db: Session, now: datetime) -> None:
     promises.prune(db, now - timedelta(days=7))
     removing.clear_up(db, leaving.send_home, now)
     samples.prune(db, now)
+    webhooks.prune(db, now)
 
 
 def _refuse_moved(config: Config, database: Database) -> None:

@@ -94,6 +94,11 @@ def _backup(facts: Facts, phase: str, to: str) -> Message:
     return Message(translate("There is no new backup", to), f"{why} {last}")
 
 
+def _webhook(facts: Facts, phase: str, to: str) -> Message:
+    title = translate("Webhook %(name)s was switched off", to, name=facts["name"])
+    return Message(title, translate("It has taken nothing for days. Mend the other side, then switch it on again.", to))
+
+
 def _test(facts: Facts, phase: str, to: str) -> Message:
     return Message(translate("Bawaba: a test", to), translate("This way works.", to))
 
@@ -113,4 +118,5 @@ SENTENCES: dict[str, Callable[[Facts, str, str], Message]] = {
     "batch_failed": _batch,
     "card_twice": _card_twice,
     "backup": _backup,
+    "webhook": _webhook,
 }

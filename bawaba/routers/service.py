@@ -204,7 +204,10 @@ def missed(
     router.error, router.error_code = str(error)[:500], error.code
     if next_poll_at is not None:
         router.next_poll_at = next_poll_at
-    standing.set_status(router, "degraded" if router.missed_polls < 2 and router.status != "down" else "down", now)
+    before = router.status
+    standing.set_status(router, "degraded" if router.missed_polls < 2 and before != "down" else "down", now)
+    if router.status == "down" and before != "down":
+        standing.tell_down(db, router, now)
     return router
 
 

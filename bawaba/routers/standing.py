@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import or_, update
 from sqlalchemy.orm import Session
 
+from bawaba.core import outward
 from bawaba.routers.breaker import CLOSED, OPEN, Breaker
 from bawaba.routers.driver import GatewayError
 from bawaba.routers.events import RouterStatusChanged
@@ -46,6 +47,19 @@ def note_link(db: Session, router_id: int, link_s: float) -> None:
     db.execute(update(Router).where(Router.id == router_id).values(link_ms=round(link_s * 1000)))
 
 
+def tell_down(db: Session, router: Router, now: datetime) -> None:
+    """Other programs hear that a router has gone down."""
+    facts = {
+        "router_id": router.id,
+        "site_id": router.site_id,
+        "name": router.name,
+        "down_since": router.down_since,
+        "error": router.error,
+        "error_code": router.error_code,
+    }
+    outward.tell(db, "router.down", router.site_id, lambda: facts, now)
+
+
 def let_a_guest_down(db: Session, router_id: int, error: GatewayError, now: datetime) -> Router | None:
     """An admit failed here and no spare took it: the router is down. Answers it when that is new."""
     router = db.get(Router, router_id, with_for_update=True)
@@ -54,6 +68,7 @@ def let_a_guest_down(db: Session, router_id: int, error: GatewayError, now: date
     set_status(router, "down", now)
     router.next_poll_at = now + timedelta(seconds=LOOK_AGAIN_S)
     router.error, router.error_code = str(error)[:ERROR_MOST], error.code
+    tell_down(db, router, now)
     return router
 
 

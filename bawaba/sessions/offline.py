@@ -131,6 +131,7 @@ def _begin(
 ) -> int:
     if claiming.claim(db, card, _is_new(db, card, device), now):
         record_sale(db, card.id, now)
+        claiming.tell_redeemed(db, card, router_id, device, now)
     claiming.confirm_first_use(db, card, start)
     row = BEGIN.first(
         db, site_id=card.site_id, voucher_id=card.id, router_id=router_id, mac=device, ip=there.client.ip, start=start,
@@ -241,6 +242,7 @@ def _book(db: Session, router_id: int, mine: Owned, now: datetime) -> None:
     start = now - timedelta(seconds=max(more, 1))
     if claiming.claim(db, card, new_device=False, now=now):
         record_sale(db, card.id, now)
+        claiming.tell_redeemed(db, card, router_id, None, now)
     claiming.confirm_first_use(db, card, start)
     RECORD.run(
         db, site_id=card.site_id, voucher_id=card.id, router_id=router_id, start=start, now=now, seconds=more, up=up,

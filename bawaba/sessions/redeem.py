@@ -358,6 +358,8 @@ def _begin(
 ) -> Outcome:
     """A new session: claim the card, write session, sale and promise."""
     session_id, job = _write_beginning(db, card, guest, new_device, now)
+    if card.status == "unused":
+        claiming.tell_redeemed(db, card, guest.router_id, guest.mac, now)
     redemption = Redemption(session_id, card.id, card.serial, False, "opening", remaining_bytes=left_bytes(left))
     work = admission.work_for(session_id, 1, card, left, guest.client)
     return Outcome(redemption, job=job, work=work, ended=ended)

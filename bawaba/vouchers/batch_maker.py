@@ -9,12 +9,14 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import delete, exists, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from bawaba.core import outward
 from bawaba.core.database import is_duplicate
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
@@ -228,11 +230,28 @@ def _make_ready(db: Session, batch_id: int, version_id: int, now: datetime) -> B
     mine = db.execute(making_still.values(state="ready", ready_at=now, lease_owner=None))
     batch = db.get_one(Batch, batch_id)
     version, site = db.get_one(PlanVersion, version_id), db.get_one(Site, batch.site_id)
+    if mine.rowcount == 1:  # type: ignore[attr-defined]
+        outward.tell(db, "batch.ready", site.id, lambda: _told(batch, version), now)
     if mine.rowcount == 1 and site.mode == "router_held":  # type: ignore[attr-defined]
         for router_id in cards.holders(db, site.id):
             _hold_all(db, router_id, batch.id, version)
             cards.promise_cards(db, router_id, now)
     return batch
+
+
+def _told(batch: Batch, version: PlanVersion) -> dict[str, Any]:
+    """What other programs are told of a batch that is ready."""
+    return {
+        "batch_id": batch.id,
+        "number": batch.number,
+        "site_id": batch.site_id,
+        "plan_id": version.plan_id,
+        "plan_name": version.name,
+        "quantity": batch.quantity,
+        "price_minor": batch.price_minor,
+        "currency": batch.currency,
+        "ready_at": batch.ready_at,
+    }
 
 
 def _hold_all(db: Session, router_id: int, batch_id: int, version: PlanVersion) -> None:

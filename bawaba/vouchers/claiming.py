@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from bawaba.core import outward
 from bawaba.core.errors import Problem
 from bawaba.core.statement import Statement
 from bawaba.vouchers import rules
@@ -77,6 +78,22 @@ def claim(db: Session, card: Any, new_device: bool, now: datetime) -> bool:
     if new_device:
         ANOTHER_DEVICE.run(db, id=card.id)
     return False
+
+
+def tell_redeemed(db: Session, card: Any, router_id: int, client_mac: str | None, now: datetime) -> None:
+    """Other programs hear that a card was used for the first time: by which device, where that is known."""
+    facts = {
+        "voucher_id": card.id,
+        "serial": card.serial,
+        "batch_id": card.batch_id,
+        "site_id": card.site_id,
+        "plan_id": card.plan_id,
+        "plan_name": card.plan_name,
+        "router_id": router_id,
+        "client_mac": client_mac,
+        "redeemed_at": now,
+    }
+    outward.tell(db, "voucher.redeemed", card.site_id, lambda: facts, now)
 
 
 def confirm_first_use(db: Session, card: Any, now: datetime) -> datetime | None:

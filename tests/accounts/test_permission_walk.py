@@ -20,6 +20,7 @@ from bawaba.routers.models import RouterJob
 from bawaba.sessions.models import GuestSession
 from bawaba.vouchers.models import Batch, Voucher
 from bawaba.web.guard import EVERYONE, MACHINE, SIGNED_IN, permission_of
+from bawaba.webhooks.models import Webhook, WebhookDelivery
 from tests.cast import PHONE, Cast
 from tests.staff import Person, error_of, signed_in
 
@@ -163,6 +164,10 @@ def _one_of_everything(db: Session, cast: Cast, voucher_id: int) -> None:
     db.add(Notification(site_id=1, opened_at=cast.now, closing={}, **told))
     way = {"name": FOREIGN_THING, "kind": "json", "url_sealed": b"x", "language": "en", "least": "info"}
     db.add(NotificationChannel(site_id=1, created_at=cast.now, **way))
+    told_elsewhere = {"url": "https://foreign.example", "events": " batch.ready ", "secret_sealed": b"x"}
+    db.add(Webhook(name=FOREIGN_THING, site_id=1, created_at=cast.now, **told_elsewhere))
+    times = dict.fromkeys(("created_at", "next_try_at", "give_up_at"), cast.now)
+    db.add(WebhookDelivery(webhook_id=1, event_id="e", kind="batch.ready", body="{}", state="done", **times))
     db.flush()
     assert voucher_id == 1
 

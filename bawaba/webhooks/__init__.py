@@ -1,0 +1,1 @@
+"""Webhooks: what happens is told to the owner's other programs, signed, tried again, and noted."""
