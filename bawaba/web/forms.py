@@ -18,6 +18,7 @@ from bawaba.web.messages import SENTENCES, sentence
 THOUSANDS = re.compile(r",(?=\d{3}(?!\d))")
 FAULTS = {  # pydantic's types of error, in words for a person
     "missing": "Fill this in.",
+    "too_short": "Choose at least %(min_length)s.",
     "string_too_short": "At least %(min_length)s characters.",
     "string_too_long": "At most %(max_length)s characters.",
     "string_pattern_mismatch": "This is not written as it should be.",
