@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from bawaba.core.events import Event
@@ -34,6 +34,7 @@ LET_GO_OF = Statement(
     "WHERE router_id = :router_id AND key = :key"
 )
 AGAIN = Statement("UPDATE router_grant SET synced_rev = 0 WHERE id = :id AND rev = :rev")
+AT_HOLDING_SITE = text("router.site_id IN (SELECT id FROM site WHERE mode = 'router_held')")  # a table above us
 Printed = Callable[[str], str]
 
 
@@ -109,14 +110,14 @@ def give_more(db: Session, voucher_id: int, more: Mapping[str, int], now: dateti
 
 
 def want(db: Session, voucher_ids: Sequence[int], wanted: bool, now: datetime) -> list[Promised]:
-    """Say that cards should (not) be on their routers any more, and promise it to each router."""
-    changed = (
-        update(RouterGrant)
-        .where(RouterGrant.key.in_(voucher_ids), RouterGrant.wanted.is_(not wanted))
-        .values(wanted=wanted, rev=RouterGrant.rev + 1, refusals=0, given_up=False)
-        .returning(RouterGrant.router_id)
-    )
-    return [promise_cards(db, router_id, now) for router_id in sorted(set(db.scalars(changed)))]
+    """Say that cards should (not) be on their routers any more, and promise it to each router. Where the server holds
+    the cards of a site by now none comes back: it would be good at the portal and at the router."""
+    changed = update(RouterGrant).where(RouterGrant.key.in_(voucher_ids), RouterGrant.wanted.is_(not wanted))
+    if wanted:
+        changed = changed.where(RouterGrant.router_id.in_(select(Router.id).where(THERE, AT_HOLDING_SITE)))
+    values = {"wanted": wanted, "rev": RouterGrant.rev + 1, "refusals": 0, "given_up": False}
+    told = db.scalars(changed.values(**values).returning(RouterGrant.router_id))
+    return [promise_cards(db, router_id, now) for router_id in sorted(set(told))]
 
 
 def promise_cards(db: Session, router_id: int, now: datetime) -> Promised:

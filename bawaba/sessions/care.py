@@ -312,6 +312,8 @@ def _send_away(db: Session, voucher_id: int, now: datetime) -> Done:
 def _let_routers_know(db: Session, voucher: Voucher, seconds: int, more_bytes: int, now: datetime) -> Done:
     """Whoever is online by the card goes on with its new limits, and routers that hold it give so much more too."""
     db.flush()
+    if voucher.status == "unused":
+        cards.want(db, [voucher.id], True, now)  # routers let go of it when it ran out on the shelf
     done = Done(voucher.id)
     card = claiming.BY_ID.first(db, id=voucher.id)
     live: Sequence[Any] = LIVE.all(db, voucher_id=voucher.id)

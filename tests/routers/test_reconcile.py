@@ -15,7 +15,7 @@ from bawaba.routers.driver import Grant, Limits
 from bawaba.routers.drivers import fake
 from bawaba.routers.models import Router, RouterGrant
 from bawaba.routers.reconcile import reconcile
-from bawaba.sessions import care
+from bawaba.sessions import care, service
 from bawaba.sessions import redeem as redeeming
 from bawaba.sessions.ending import end_session
 from bawaba.sites.models import Site
@@ -188,6 +188,27 @@ def test_a_card_that_ran_out_on_the_shelf_leaves_its_router(rt, cast, shop):
     rt.clock.advance(HOUR + 1)
     look(rt, shop.router.id)
     assert key(card) not in shop.box.cards
+
+
+def test_a_card_that_ran_out_and_is_given_more_lies_on_its_router_again(rt, cast, shop):
+    shop.plan = cast.make_plan(site_id=shop.site.id, shelf_life_seconds=HOUR)
+    card = make_card(rt, shop)
+    rt.clock.advance(HOUR + 1)
+    look(rt, shop.router.id)
+    care.extend(rt, SYSTEM, card.id, HOUR, 0, "sorry")
+    look(rt, shop.router.id)
+    assert key(card) in shop.box.cards
+
+
+def test_a_card_that_is_switched_on_where_the_server_holds_it_by_now_lies_on_no_router(rt, shop, cards):
+    rt.transact(lambda db: db.execute(update(Site).where(Site.id == shop.site.id).values(mode="server_held")))
+    look(rt, shop.router.id)
+    for disabled in (True, False):
+        service.set_disabled(rt, SYSTEM, cards[0].id, disabled)
+    care.freeze(rt, SYSTEM, cards[1].id)
+    care.unfreeze(rt, SYSTEM, cards[1].id)
+    look(rt, shop.router.id)
+    assert shop.box.cards == {}
 
 
 def test_a_card_that_ran_out_while_the_server_held_it_does_not_come_back(rt, cast, shop):
