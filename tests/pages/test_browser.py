@@ -194,6 +194,21 @@ def test_a_batch_is_printed_from_its_page_and_the_journal_has_it(window: Window,
     expect(window.page.locator(".journal li").first).to_contain_text("38")
 
 
+@pytest.mark.parametrize("window", [("ar", "phone")], indirect=True)
+def test_a_card_is_found_while_one_types_and_the_filter_stays_in_the_address(window: Window, shop: Product):
+    cards = [shop.cast.make_voucher() for _ in range(3)]
+    window.sign_in()
+    window.open("/cards?status=unused")
+    window.page.evaluate("window.stayed = true")
+    assert window.page.locator("#found tbody tr").count() >= 3
+
+    window.page.locator("main [type=search]").press_sequentially(cards[1].serial, delay=20)
+    window.page.locator("#found tbody tr").nth(1).wait_for(state="detached")
+    assert cards[1].serial in window.page.locator("#found tbody").inner_text()
+    assert window.page.evaluate("window.stayed") is True
+    assert f"q={cards[1].serial}" in window.page.url and "status=unused" in window.page.url
+
+
 @pytest.mark.parametrize("window", [("en", "desk")], indirect=True)
 def test_a_page_that_lost_its_server_says_so_and_catches_up(window: Window, shop: Product):
     page = window.page
