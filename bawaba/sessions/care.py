@@ -197,7 +197,8 @@ def _unfreeze(db: Session, actor: Actor, now: datetime, voucher_id: int) -> Done
         return Done(voucher.id)
     thaw(voucher, now)
     db.flush()
-    cards.want(db, [voucher.id], True, now)
+    if voucher.status == "unused":  # one in use goes on at the portal: a router would begin it anew
+        cards.want(db, [voucher.id], True, now)
     audit.record(db, actor, "card.unfrozen", voucher.site_id, "voucher", voucher.id, now, serial=voucher.serial)
     return Done(voucher.id)
 

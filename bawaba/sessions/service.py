@@ -84,7 +84,8 @@ def _set_disabled(
     db.flush()
     action = "card.disabled" if disabled else "card.enabled"
     audit.record(db, actor, action, voucher.site_id, "voucher", voucher.id, now, serial=voucher.serial)
-    cards.want(db, [voucher.id], not disabled, now)
+    if disabled or voucher.status == "unused":  # one in use goes on at the portal: a router would begin it anew
+        cards.want(db, [voucher.id], not disabled, now)
     if not disabled:
         return [], []
     live = select(GuestSession.id, GuestSession.router_id).where(

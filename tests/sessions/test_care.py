@@ -268,6 +268,25 @@ def test_cards_on_routers_get_their_new_limits_and_lost_ones_go(rt, cast):
     assert grant(new.id).limits["uptime_s"] == 2 * HOUR
 
 
+def test_a_used_card_that_is_switched_on_again_does_not_begin_anew_on_a_router(rt, cast, clock):
+    site = cast.make_site(mode="router_held")
+    router = cast.make_router(site.id)
+    fake.box(router.id, rt.clock)
+    plan = cast.make_plan(site_id=site.id, kind="used_time", duration_seconds=3 * HOUR)
+    made, _version = making.make_card(rt, HANA, making.CardOrder(plan.plan_id))
+    code = making.open_code(rt.keyring, made)
+    redeeming.redeem(rt, code, cast.guest(router=router))
+    clock.advance(2 * HOUR)
+    care.freeze(rt, HANA, made.id)
+    care.unfreeze(rt, HANA, made.id)
+    for disabled in (True, False):
+        service.set_disabled(rt, HANA, made.id, disabled)
+    held = select(RouterGrant.wanted).where(RouterGrant.key == made.id)
+    assert rt.read(lambda db: db.scalars(held).all()) == [False]
+    assert redeeming.redeem(rt, code, cast.guest(router=router)).status == "online"
+    assert left(rt, cast, made.id).seconds == HOUR
+
+
 def test_a_router_gives_a_replaced_card_only_what_was_left_and_what_was_added(rt, cast, clock):
     site = cast.make_site(mode="router_held")
     router = cast.make_router(site.id)
