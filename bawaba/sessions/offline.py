@@ -44,6 +44,11 @@ SELECT_USED = (
 )
 USED_HERE = Statement(f"{SELECT_USED} AND router_id = :router_id AND router_key IS NOT NULL", "up down seconds silent")
 USED_ANYWHERE = Statement(SELECT_USED, "up down seconds silent")
+KNOWN = Statement(  # by cards that the router is to hold: whoever goes on there has nothing new to be judged
+    "SELECT s.id, s.voucher_id, s.client_mac FROM guest_session s JOIN router_grant g ON g.router_id = s.router_id "
+    "AND g.key = s.voucher_id AND g.wanted WHERE s.router_id = :router_id AND s.ended_at IS NULL ORDER BY s.id DESC",
+    "id voucher_id client_mac",
+)
 RECORD = Statement(
     "INSERT INTO guest_session (site_id, voucher_id, router_id, client_mac, state, start_time, end_time, ended_at, "
     "used_seconds, bytes_up, bytes_down, seen_up, seen_down, seen_epoch, rev, router_key, terminate_cause, created_at) "
@@ -73,13 +78,30 @@ def card_id_of(key: str | None) -> int | None:
 
 
 def collect(db: Session, router_id: int, seen: Sequence[RouterSession], now: datetime) -> Collected:
-    """Take in who is online at a router by a card that it holds itself."""
+    """Take in who is online at a router by a card that it holds itself: those who go on are found together,
+    however many they are, and a card is locked and judged only where somebody is new."""
     collected = Collected()
-    for there in seen:
-        card_id = card_id_of(there.key)
-        if card_id is not None and not there.raw.get("ended"):
+    by_card = [
+        (card_id, there)
+        for there in seen
+        if (card_id := card_id_of(there.key)) is not None and not there.raw.get("ended")
+    ]
+    if not by_card:
+        return collected
+    known = {(session.voucher_id, session.client_mac): session.id for session in KNOWN.all(db, router_id=router_id)}
+    judged: set[int] = set()  # what is known of these cards may have changed here
+    for card_id, there in by_card:
+        session_id = known.get((card_id, _device(there)))
+        if session_id is not None and card_id not in judged:
+            collected.readings[session_id] = there
+        else:
+            judged.add(card_id)
             _take_in(db, router_id, card_id, there, now, collected)
     return collected
+
+
+def _device(there: RouterSession) -> str:
+    return there.client.mac or there.client.ip or ""
 
 
 def _take_in(
@@ -88,7 +110,7 @@ def _take_in(
     card = claiming.BY_ID.first(db, id=card_id)
     if card is None or not cards.holds(db, router_id, card_id):  # the router is to let go of it: that is under way
         return
-    device = there.client.mac or there.client.ip or ""
+    device = _device(there)
     live = LIVE.all(db, voucher_id=card_id)
     mine = next((s for s in live if s.client_mac == device and s.router_id == router_id), None)
     if mine is not None:

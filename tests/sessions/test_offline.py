@@ -6,14 +6,15 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
+from bawaba.core import tracing
 from bawaba.core.actor import SYSTEM
 from bawaba.monitoring.polling import poll
 from bawaba.routers.driver import Client, Reason, Result, RouterRejected
 from bawaba.routers.drivers import fake
 from bawaba.routers.reconcile import reconcile
 from bawaba.sales.models import Sale
+from bawaba.sessions import accounting, service
 from bawaba.sessions import redeem as redeeming
-from bawaba.sessions import service
 from bawaba.sessions.events import CardUsedTwice
 from bawaba.sessions.models import GuestSession
 from bawaba.vouchers import codes, making
@@ -381,3 +382,39 @@ def test_one_device_more_than_a_card_may_ever_have_is_cut_and_that_is_said(rt, s
 
     assert shop.live() == [] and box.sessions == {}
     assert [event.serial for event in told] == [card.serial]
+
+
+def test_a_look_costs_the_same_statements_however_many_go_on_by_cards_at_the_router(rt, shop):
+    batch = making.order_batch(rt, SYSTEM, making.BatchOrder(shop.cast.make_plan(site_id=shop.site.id).plan_id, 50))
+    rt.parts["batch_maker"].make(batch.id)
+    rt.clock.advance(10)
+    shop.run(shop.front)
+    found = select(Voucher).where(Voucher.batch_id == batch.id).order_by(Voucher.id)
+    cards = rt.read(lambda db: db.scalars(found).all())
+
+    def statements_with(first: int, last: int) -> int:
+        for number in range(first, last):
+            assert shop.sign_in(shop.front, making.open_code(rt.keyring, cards[number]), f"02:00:5e:50:00:{number:02x}")
+        shop.run(shop.front, poll)
+        assert len(shop.live()) == last
+        rt.clock.advance(30)
+        for number in range(last):
+            shop.move(shop.front, 1000, MIB, f"02:00:5e:50:00:{number:02x}")
+        return look_of(rt, shop.front)
+
+    assert statements_with(0, 5) == statements_with(5, 50)
+    assert {(session.bytes_up, session.bytes_down) for session in shop.live()} >= {(1000, MIB), (2000, 2 * MIB)}
+
+
+def look_of(rt, router) -> int:
+    """Book what a router tells now; how many statements that took."""
+    routers = rt.parts["routers"]
+    seen = routers.loop.submit(routers.links.ask(router.id, "sessions")).result(20)
+    trace = tracing.Trace("look", "GET", "/", {}, tracing.clock())
+    token = tracing.CURRENT.set(trace)
+    try:
+        rt.transact(accounting.settle, router.id, seen, rt.clock.now(), rt.clock.now())
+    finally:
+        tracing.CURRENT.reset(token)
+    assert trace.dropped == 0
+    return sum(span.kind == tracing.DATABASE_QUERY for span in trace.spans)
