@@ -159,14 +159,16 @@ async def kick(box: Box, target: RouterSession | Client) -> RouterSession | None
     key = None if isinstance(target, Client) else target.key
     if key is None:
         return await _kick_device(box, client)
-    last: RouterSession | None = box.memory.replaced.pop(key, None)
+    last: RouterSession | None = box.memory.replaced.get(key)
     async with box.turn(client.mac or ""):
         found = _with_keys(box, await _everybody(box), {key})
         for place in (place for place in found if place.mac == client.mac):
             last = await _put_out(box, place)
     for place in (place for place in found if place.mac != client.mac):
         last = await put_out(box, place, key) or last
-    return last or await _kick_unmarked(box, client)
+    last = last or await _kick_unmarked(box, client)
+    box.memory.replaced.pop(key, None)  # a kick that was cut short is asked for again, and must find it
+    return last
 
 
 async def _kick_unmarked(box: Box, client: Client) -> RouterSession | None:
@@ -211,8 +213,8 @@ async def as_it_is(box: Box, mac: str) -> Place:
 
 
 async def _put_out(box: Box, place: Place) -> RouterSession:
-    """In this order, for a device that is disconnected comes back at once: the right ends, what it has used is read, it
-    is disconnected, and only then our mark goes, so that whoever asks again finds what is left to do."""
+    """In this order, for a device that is disconnected comes back at once: the right ends, what it has used is read and
+    kept, it is disconnected, and only then our mark goes, so that whoever asks again finds what is left to do."""
     note, user_id, mark = place.note, place.user_id, place.mark(box.install)
     for _ in range(ROUNDS):
         await box.command("unauthorize-guest", place.mac)
@@ -223,10 +225,13 @@ async def _put_out(box: Box, place: Place) -> RouterSession:
         if place.granted is None:
             break
     last = _last(box, mark, place)
+    if mark is not None:
+        box.memory.keep_replaced(mark.key, last)
     if place.station is not None:
         await disconnect(box, place.mac)
     if mark is not None:
         await box.write_note(user_id, notes.without_mark(note, box.install, device=False))
+        box.memory.replaced.pop(mark.key, None)
     box.memory.seen.pop(place.mac, None)
     return last
 

@@ -39,7 +39,7 @@ class Memory:
 
     seen: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)  # by MAC: association, epoch, up, down
     told: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # by key: epoch, up, down, as last told
-    replaced: dict[str, RouterSession] = field(default_factory=dict)  # by key: whose device went on with another right
+    replaced: dict[str, RouterSession] = field(default_factory=dict)  # by key: last counters that nobody has been told
     boot: int = 0
     started: int = 0  # when it started, by its newest word: that moves by its rounding, and with the two clocks
     held: dict[str, Held] = field(default_factory=dict)  # by MAC; the classic API keeps marks instead
