@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
@@ -11,6 +14,7 @@ from bawaba.core.actor import SYSTEM
 from bawaba.core.clock import ManualClock
 from bawaba.core.runtime import Runtime
 from bawaba.monitoring.polling import poll
+from bawaba.routers import nds
 from bawaba.routers.driver import Client
 from bawaba.routers.drivers import fake
 from bawaba.routers.models import Router, RouterGrant, RouterJob
@@ -21,6 +25,8 @@ from bawaba.sessions.models import GuestSession
 from bawaba.vouchers import codes, making
 from bawaba.vouchers.models import Voucher
 from tests.cast import PHONE, Cast
+from tests.lab import INTERNET4
+from tests.routers.opennds_box import OpenNdsBox
 
 ADDRESS = "10.5.50.11"
 FRESH_S = 120.0  # nothing is taken away in a router's first minute
@@ -28,9 +34,10 @@ WAIT_S = 30.0
 
 
 class FarEnd(Protocol):
-    """The router itself. `mode` is how its site holds cards."""
+    """The router itself. `mode` is how its site holds cards, `device` its phone: MAC and address."""
 
     mode: str
+    device: tuple[str, str]
 
     def row(self, rt: Runtime, cast: Cast, site_id: int) -> Router: ...
     def cut(self, how: str, at: int, times: int | None = 1) -> None: ...
@@ -46,6 +53,7 @@ class Memory:
     """A router in memory."""
 
     mode = "router_held"
+    device = (PHONE, ADDRESS)
 
     def row(self, rt: Runtime, cast: Cast, site_id: int) -> Router:
         """The router's row."""
@@ -86,6 +94,7 @@ class MikroTik:
     """A simulated RouterOS."""
 
     mode = "router_held"
+    device = (PHONE, ADDRESS)
 
     def __init__(self, make_routeros: Any, **settings: Any) -> None:
         self.simulated = make_routeros(password="secret", **settings)
@@ -133,6 +142,7 @@ class Unifi:
     """A simulated UniFi controller, which holds no cards."""
 
     mode = "server_held"
+    device = (PHONE, ADDRESS)
 
     def __init__(self, controllers: Any, clock: ManualClock) -> None:
         self.simulated = controllers.start(clock=clock)
@@ -173,6 +183,82 @@ class Unifi:
         """Whether the phone's packets pass."""
         self.phone.come_back()
         return bool(self.phone.move(1, 0) == (1, 0))
+
+
+class OpenNds:
+    """Debian's openNDS in a box, with its shell on this machine, through which every call goes (`cut_shell`)."""
+
+    mode = "server_held"
+
+    def __init__(self, box: OpenNdsBox) -> None:
+        self.box = box
+        self.phone = box.lab.guests[0]
+        self.device = (self.phone.mac, self.phone.ip4)
+        self.folder = box.folder / "cut"
+        self._clear()
+
+    @staticmethod
+    def way(box: OpenNdsBox) -> Path:
+        """The folder to stand first on the PATH."""
+        folder = box.folder / "cut"
+        folder.mkdir(exist_ok=True)
+        relay = Path(__file__).with_name("cut_shell.py")
+        words = f'exec {sys.executable} -ES {relay} {folder} {box.bin}/sh "$@"'
+        (folder / "sh").write_text(f"#!/bin/sh\n{words}\n")
+        (folder / "sh").chmod(0o755)
+        return folder
+
+    def row(self, rt: Runtime, cast: Cast, site_id: int) -> Router:
+        """The router's row."""
+        return cast.make_router(site_id, driver="opennds", address="", options={"channel": "local"})
+
+    def cut(self, how: str, at: int, times: int | None = 1) -> None:
+        """Lose the link before or after this change is done, so many times, None for as long as it is not mended."""
+        (self.folder / "cut").write_text(f"{how} {at} {times or 10**6}", encoding="ascii")
+
+    def heal(self) -> None:
+        """The link is there."""
+        (self.folder / "cut").unlink(missing_ok=True)
+
+    def begin_counting(self) -> None:
+        """Count changes from now on."""
+        (self.folder / "calls").unlink(missing_ok=True)
+
+    def calls(self) -> int:
+        """How many came."""
+        calls = self.folder / "calls"
+        return calls.stat().st_size if calls.exists() else 0
+
+    def sign_in(self, code: str) -> bool:
+        """openNDS has no page of its own that takes our cards."""
+        return False
+
+    def move(self, up: int, down: int) -> None:
+        """The phone fetches so much, and sends what belongs to that."""
+        self.phone.curl(f"http://{INTERNET4}/big/{down}", "-o", "/dev/null")
+
+    def is_online(self) -> bool:
+        """Whether the phone's packets pass."""
+        return self.phone.is_online()
+
+    def allowed_s(self) -> int:
+        """How long the phone's session may be, by openNDS."""
+        told = json.loads(self.box.sh("ndsctl json"))["clients"][self.phone.mac]
+        return int(told["session_end"]) - int(told["session_start"])
+
+    def told(self) -> tuple[int, int]:
+        """What openNDS has counted of all sessions that have ended: bytes up and down."""
+        log = self.box.sh("ndsctl json >/dev/null; cat /tmp/ndslog/binauthlog.log")
+        ends = [nds.farewell(line[line.index("method=") :]) for line in log.splitlines() if "_deauth" in line]
+        over = [end for end in ends if end is not None]
+        return sum(end.up for end in over), sum(end.down for end in over)
+
+    def _clear(self) -> None:
+        """Nobody online, no lists, no log, no cut."""
+        self.heal()
+        self.begin_counting()
+        off = "; ".join(f"ndsctl {verb} {self.phone.mac}" for verb in ("deauth", "untrust", "unblock"))
+        self.box.sh(f"{off}; ndsctl json; rm -f /tmp/ndslog/binauthlog.log /tmp/bawaba-*-devices")
 
 
 class House:
@@ -220,7 +306,7 @@ class House:
 
     def redeem(self, card: Voucher) -> redeeming.Redemption:
         """The phone uses a card at the portal."""
-        return redeeming.redeem(self.rt, self.code(card), redeeming.Guest(self.router.id, PHONE, ADDRESS))
+        return redeeming.redeem(self.rt, self.code(card), redeeming.Guest(self.router.id, *self.far.device))
 
     def owned(self) -> list[str]:
         """Keys of what is ours on the router, as often as it is there."""

@@ -178,8 +178,8 @@ class Driver(RouterDriver):
         life = seen.life
         if self._life is not None and self._life.ticks == life.ticks:
             life = self._life  # the machine's idea of when it booted moves by a second, or with its clock
-        elif self._life is not None:
-            await self._keep_devices(*look.devices(seen.kept))
+        elif life.boot > (self._life.boot if self._life is not None else self.connection.boot):
+            await self._keep_devices(*look.devices(seen.kept))  # it forgets them at its end
         self._life = life
         return Health(
             life.uptime_s, memory_percent=seen.memory_percent, sessions=len(seen.snapshot.online()), boot=life.boot
