@@ -246,7 +246,8 @@ PAGES = """
 /sessions?ended=true /sessions/1/end /routers /routers/1 /routers/2 /routers/new
 /routers/new?driver=linux /routers/1/edit /jobs /jobs?router_id=2 /jobs?state=done /notifications /channels
 /devices /plans /plans/new /plans/1 /plans?archived=true /people /people/new /people/2 /account /site /site/new
-/counter /check /backups /cache /diagnostics/requests /routers/1/history /api/docs
+/counter /check /cards/150/extend /cards/150/add /cards/150/replace /backups /cache /diagnostics /diagnostics/requests
+/reports /reports?by=plan /reports?by=hour /reports?by=stock /routers/1/history /api/docs
 """
 
 
