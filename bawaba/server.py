@@ -140,16 +140,17 @@ def _answer(config: Config, sockets: list[socket.socket], *, demo: bool = False,
 
 @contextmanager
 def _ends_tidily() -> Iterator[None]:
-    """Asked to stop (SIGTERM) we leave through the ends of what was begun. uvicorn stops answering, and then sends
-    itself the signal once more: by the system's own handler the process would be gone in the middle."""
+    """Asked to stop (SIGTERM, Ctrl-C) we leave through the ends of what was begun. uvicorn stops answering, and then
+    sends itself the signal once more: by the system's own handler the process would be gone in the middle."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _leave)
+    before = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

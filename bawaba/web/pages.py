@@ -67,7 +67,6 @@ MENU: Sequence[tuple[str, Sequence[Link]]] = (
             Link("/site", "settings", "Site settings", "sites:write"),
             Link("/backups", "copy", "Backups", "backups:read"),
             Link("/diagnostics", "check", "Health", "diagnostics:read"),
-            Link("/cache", "speed", "Cache", "diagnostics:read"),
         ),
     ),
 )

@@ -132,3 +132,10 @@ def test_killed_while_guests_are_online_nobody_gains_or_loses_time(demo):
 
     rows = demo.call("GET", "/api/sessions?active=true&limit=100")["items"]
     assert {row["client_mac"]: row["end_time"] for row in rows} == ends
+
+
+def test_ctrl_c_ends_it_quietly(demo):
+    demo.start()
+    demo.stop(signal.SIGINT)
+    assert demo.process.returncode == 0
+    assert "Aborted" not in demo.log.read_text()
