@@ -35,6 +35,14 @@ def fields(make: str, router: Router | None) -> list[Field]:
     ]
 
 
+def defaults(make: str) -> dict[str, str]:
+    """What is ticked or chosen in the form of a new router: the defaults. None for an unknown make."""
+    if make not in known_drivers():
+        return {}
+    options = options_of(driver_class(make).Options)
+    return {PREFIX + option.name: _text(option.default) for option in options if option.kind in ("choice", "flag")}
+
+
 def values(router: Router) -> dict[str, str]:
     """What stands in the fields of a router as it is: its options, else their defaults. Secrets are empty."""
     found: dict[str, str] = {}

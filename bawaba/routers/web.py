@@ -137,7 +137,7 @@ def drift_words(drift: dict[str, Any]) -> list[str]:
 def new_router() -> Response:
     """Which make a new router is; once that is known, the form of this make."""
     make = request.args.get("driver", "")
-    return _new_form(make, Form({"driver": make}))
+    return _new_form(make, Form({"driver": make} | router_form.defaults(make)))
 
 
 @bp.post("/routers/new")

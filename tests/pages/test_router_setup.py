@@ -86,3 +86,24 @@ def test_an_opennds_gateway_has_a_script_of_its_own(hana: Browser, cast: Cast):
     kept = hana.post(path, {"interface": "br-lan", "file": "setup"})
     assert "uci set opennds" in kept.text and "gatewayinterface=br-lan" in kept.text and "ssh root@" in page.text
     assert 'filename="bawaba.sh"' in kept.headers["Content-Disposition"]
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "such as bawaba"), ("ar", "اختر اسم مستخدم آخر")])
+def test_the_page_writes_no_script_for_the_routers_own_admin(hana: Browser, cast: Cast, language: str, words: str):
+    roof = cast.make_router(cast.site.id, driver="routeros", address="192.0.2.1", username="admin")
+    path = f"/routers/{roof.id}/setup"
+    hana.submit("/account/language", {"language": language})
+    page = hana.post(path, {"server": "hotspot1"})
+    assert page.status_code == 422
+    assert words in page.text and "<pre" not in page.text
+
+
+def test_an_option_that_is_on_unless_turned_off_is_ticked_in_a_new_form_and_as_stored_in_an_old_one(
+    hana: Browser, cast: Cast
+):
+    def ticked(path: str) -> set[str]:
+        return set(re.findall(r'type="checkbox" name="options\.(\w+)" value="true" checked', hana.get(path).text))
+
+    assert ticked("/routers/new?driver=routeros") == {"tls"}
+    plain = cast.make_router(cast.site.id, driver="routeros", address="192.0.2.1", options={"tls": False})
+    assert ticked(f"/routers/{plain.id}/edit") == set()

@@ -169,3 +169,30 @@ def test_the_sites_way_to_hold_cards_is_the_scripts(rt, cast):
     assert "login-by=http-pap,cookie" in service.scripts(rt, SYSTEM, router.id, wanted).setup
     rt.transact(lambda db: db.query(Site).update({"mode": "server_held"}))
     assert "login-by=http-pap " in service.scripts(rt, SYSTEM, router.id, wanted).setup
+
+
+def test_an_account_that_the_script_did_not_make_stops_it_before_anything_is_changed():
+    first, *others = read(routeros.script(facts())).commands
+    assert (
+        first
+        == ':if ([:len [/user find name="bawaba"]] > [:len [/user find name="bawaba" comment="bawaba-setup"]]) do='
+    )
+    assert others[0].startswith(":error \"The user bawaba is not Bawaba's.")
+
+
+def test_only_an_account_with_our_mark_is_changed_or_removed():
+    commands = read(routeros.script(facts())).commands + read(routeros.undo(facts())).commands
+    touching = [command for command in commands if command.startswith(("/user set", "/user remove"))]
+    assert len(touching) == 2
+    assert all('comment="bawaba-setup"]' in command for command in touching)
+
+
+@pytest.mark.parametrize("name", ["admin", "Admin"])
+def test_no_script_is_written_for_the_account_that_every_router_comes_with(rt, cast, name):
+    with pytest.raises(Invalid):
+        facts(username=name)
+    router = cast.make_router(cast.site.id, name="Roof", driver="routeros", address="192.0.2.1", username=name)
+    with pytest.raises(Invalid) as refused:
+        service.scripts(rt, SYSTEM, router.id, Wanted(server="hotspot1", manager_ip="192.0.2.9"))
+    assert "such as bawaba" in refused.value.details["fields"]["username"][0]
+    assert cast.row(Router, router.id).password_sealed is None

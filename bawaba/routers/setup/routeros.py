@@ -20,6 +20,7 @@ BEFORE = "bawaba-before"
 PROFILE = "bawaba"
 GROUP = "bawaba"
 CERTIFICATE = "bawaba-api"
+OWNERS_NAMES = frozenset({"admin"})  # accounts that a router comes with (RouterOS manual: User)
 PAGES = ("login.html", "rlogin.html", "flogin.html", "alogin.html", "status.html", "logout.html", "error.html")
 AWAY_PAGES = ("login.html", "rlogin.html", "flogin.html")
 POLICIES = "api,read,write,!local,!telnet,!ssh,!ftp,!reboot,!policy,!test,!winbox,!password,!web,!sniff,!sensitive"
@@ -47,6 +48,7 @@ class Facts:
     def __post_init__(self) -> None:
         if bool(self.server) == bool(self.interface):
             raise field_fault("server", "name the hotspot that is there, or the interface for a new one")
+        check_username(self.username)
         _check_address("manager_ip", self.manager_ip)
         try:
             inside = ipaddress.IPv4Interface(self.network)
@@ -66,10 +68,18 @@ class Facts:
         return self.server or "bawaba"
 
 
+def check_username(name: str) -> None:
+    """Raises `Invalid` where the router has an account of this name before we come: it is the owner's."""
+    if name.lower() in OWNERS_NAMES:
+        fault = "admin is the owner's own account: choose another user name on the router's form, such as bawaba"
+        raise field_fault("username", fault)
+
+
 def script(facts: Facts) -> str:
     """The whole script, in the order in which a reader follows it."""
     heading = _heading(facts, "makes this router work with Bawaba", "Undo it with the other script on the same page.")
     parts = [
+        _stop_at_anothers_account(facts),
         _old_ones_away(),
         _tunnel(facts.tunnel) if facts.tunnel else [],
         _new_hotspot(facts) if facts.interface else [],
@@ -97,7 +107,7 @@ def undo(facts: Facts) -> str:
         f":do {{ /certificate remove [find name={quoted(CERTIFICATE)}] }} on-error={{}}",
         *(_new_hotspot_away(facts) if facts.interface else []),
         f"/ip hotspot profile remove [find name={quoted(PROFILE)}]",
-        f"/user remove [find name={quoted(facts.username)}]",
+        f"/user remove [find comment={quoted(MARK)}]",
         f"/user group remove [find name={quoted(GROUP)}]",
         (
             f":foreach f in=[/file find where name~{quoted('(^|/)bawaba(-away)?(/|$)')}] do={{ "
@@ -163,6 +173,16 @@ def _either(newer: str, older: str) -> str:
     return f":do {{ [[:parse {quoted(newer)}]] }} on-error={{ {older} }}"
 
 
+def _stop_at_anothers_account(facts: Facts) -> list[str]:
+    name = quoted(facts.username)
+    ours = f"[:len [/user find name={name} comment={quoted(MARK)}]]"
+    refusal = quoted(f"The user {_comment(facts.username)} is not Bawaba's. Choose another name in Bawaba.")
+    return [
+        "# An account of this name that this script did not make stops it before anything is changed.",
+        f":if ([:len [/user find name={name}]] > {ours}) do={{ :error {refusal} }}",
+    ]
+
+
 def _account(facts: Facts) -> list[str]:
     manager = facts.tunnel.manager_ip if facts.tunnel else facts.manager_ip
     name = quoted(facts.username)
@@ -173,7 +193,7 @@ def _account(facts: Facts) -> list[str]:
         f":if ([:len [/user group find name={quoted(GROUP)}]] = 0) do={{ {group} }}",
         (
             f":if ([:len [/user find name={name}]] = 0) do={{ /user add name={name} {login} comment={quoted(MARK)} }} "
-            f"else={{ /user set [find name={name}] {login} }}"
+            f"else={{ /user set [find name={name} comment={quoted(MARK)}] {login} }}"
         ),
     ]
 

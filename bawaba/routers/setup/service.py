@@ -101,6 +101,8 @@ def _ready(db: Session, rt: Runtime, actor: Actor, router_id: int, now: datetime
     router = queries.get_router(db, actor, router_id)
     if router.driver not in USERNAMES:
         raise field_fault("driver", "a setup script is for MikroTik and openNDS routers")
+    if router.driver == "routeros":
+        routeros.check_username(router.username or "")
     if router.driver in OPENNDS and not router.options.get("gateway_name"):
         make = opennds.gateway_name if router.driver == "opennds" else opennds.secret_name
         name = make(router.id, router.name)
