@@ -1,4 +1,4 @@
-"""Check that docs/ names every setting, command, event and router option of the product, and no setting too many."""
+"""Check that docs/ names every setting (once), command, event and router option of the product, and none too many."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.util
 import pkgutil
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def main() -> int:
         *unnamed(command_names(), "commands.md"),
         *unnamed(event_names(), "events.md"),
         *(fault for make in known_drivers() for fault in unnamed(option_names(make), f"routers/{make}.md")),
-        *(f"docs/settings.md has a row for {name}, which is no setting" for name in rows() - settings),
+        *(f"docs/settings.md has a row for {name}, which is no setting" for name in set(rows()) - settings),
+        *(f"docs/settings.md has {count} rows for {name}" for name, count in Counter(rows()).items() if count > 1),
     ]
     for fault in sorted(faults):
         print(fault, file=sys.stderr)
@@ -45,10 +47,10 @@ def unnamed(names: Iterable[str], page: str, docs: Path = DOCS) -> list[str]:
     return [f"docs/{page} does not name `{name}`" for name in names if not re.search(f"`{re.escape(name)}[` ]", text)]
 
 
-def rows(docs: Path = DOCS) -> set[str]:
-    """The settings that have a row in the table of docs/settings.md."""
+def rows(docs: Path = DOCS) -> list[str]:
+    """The settings of the rows in the tables of docs/settings.md, one for each row."""
     path = docs / "settings.md"
-    return set(ROW.findall(path.read_text("utf-8"))) if path.exists() else set()
+    return ROW.findall(path.read_text("utf-8")) if path.exists() else []
 
 
 def command_names() -> list[str]:

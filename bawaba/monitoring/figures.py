@@ -19,13 +19,14 @@ from bawaba.plans.service import list_plans
 from bawaba.routers import queries as routers
 from bawaba.routers.models import Router
 from bawaba.routers.queries import Unread
-from bawaba.sales.queries import sold_between
+from bawaba.sales.queries import is_unsold, sold_between
 from bawaba.sessions import queries as sessions
 from bawaba.sessions.models import GuessMeter
 from bawaba.sessions.web import SessionLine, lines
 from bawaba.sites.models import Site
 from bawaba.sites.service import own_sites, sees
 from bawaba.vouchers import queries as vouchers
+from bawaba.vouchers.models import Voucher
 from bawaba.web.paging import PageRequest
 
 CACHED = Region(
@@ -126,7 +127,7 @@ def dashboard(db: Session, actor: Actor, now: datetime) -> Dashboard:
     failed, retried = routers.trouble(db, actor, JOBS_COUNTED)
     left = stock(db, actor, now)
     live = sessions.list_sessions(db, actor, PageRequest(SESSIONS_SHOWN - 1, None), active=True)
-    made = bool(left and any(plan.left for plan in left)) or _any_card(db, actor)
+    made = any(plan.left for plan in left) or _any_card(db, actor)
     return Dashboard(
         online=sessions.online_now(db, actor),
         live=lines(db, live),
@@ -152,12 +153,15 @@ def stock(db: Session, actor: Actor, now: datetime) -> list[Stock]:
     for row in db.execute(wanted):
         versions.setdefault(row.plan_id, []).append(row.id)
     return [
-        Stock(plan.id, plan.site_id, version, vouchers.stock(db, versions[plan.id], now)) for plan, version in plans
+        Stock(plan.id, plan.site_id, version, vouchers.stock(db, versions[plan.id], now, is_unsold()))
+        for plan, version in plans
     ]
 
 
 def _any_card(db: Session, actor: Actor) -> bool:
-    return bool(vouchers.list_batches(db, actor, PageRequest(1, None)))
+    """Whether a card was ever made, in a batch (which may still be in the making) or at the counter."""
+    made = select(Voucher.id).where(sees(actor, Voucher.site_id)).limit(1)
+    return bool(vouchers.list_batches(db, actor, PageRequest(1, None))) or db.scalar(made) is not None
 
 
 def _sold_today(db: Session, sites: Sequence[Site], now: datetime) -> list[Money]:

@@ -17,19 +17,20 @@ from bawaba.sales.report import plan_names
 from bawaba.sites.models import Site
 from bawaba.vouchers.models import Batch
 
-CACHED = Region("stock", ("batch", "plan", "plan_version", "site", "voucher"), ttl_s=60)
+CACHED = Region("stock", ("batch", "plan", "plan_version", "sale", "site", "voucher"), ttl_s=60)
 WEEK, MONTH = timedelta(days=7), timedelta(days=30)
 COUNT = Statement(
     "SELECT plan_version_id, COUNT(*), SUM(CASE WHEN over_at <= :week THEN 1 ELSE 0 END), "
     "SUM(CASE WHEN over_at <= :month THEN 1 ELSE 0 END) FROM voucher WHERE plan_version_id = :version_id "
-    "AND status = 'unused' AND disabled_at IS NULL AND (over_at IS NULL OR over_at > :now) GROUP BY plan_version_id",
+    "AND status = 'unused' AND disabled_at IS NULL AND (over_at IS NULL OR over_at > :now) "
+    "AND NOT EXISTS (SELECT 1 FROM sale WHERE sale.voucher_id = voucher.id) GROUP BY plan_version_id",
     "version_id left week month",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """Unused cards of a plan: all, and those of them that are over within 7 and within 30 days."""
+    """Cards of a plan that are neither used nor sold: all, and those that are over within 7 and within 30 days."""
 
     plan_id: int
     name: str

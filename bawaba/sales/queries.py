@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from bawaba.sales.models import Sale
+from bawaba.vouchers.models import Voucher
 
 Sold = tuple[str, int, int]  # currency, cards, minor units
 
@@ -20,3 +21,8 @@ def sold_between(db: Session, site_id: int, start: datetime, end: datetime) -> l
     )
     rows = db.execute(wanted.group_by(Sale.currency).order_by(cards.desc()))
     return [(row[0], row[1], int(row[2])) for row in rows]
+
+
+def is_unsold() -> ColumnElement[bool]:
+    """That a card was not sold: neither at the counter, which may be long before its first use, nor by being used."""
+    return ~exists().where(Sale.voucher_id == Voucher.id)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, and_, case, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from bawaba.core.actor import Actor
@@ -259,10 +259,10 @@ def standing_of_batch(db: Session, batch: Batch, now: datetime) -> dict[str, int
     return {row[0]: row[1] for row in db.execute(counted)}
 
 
-def stock(db: Session, version_ids: Sequence[int], now: datetime) -> int:
-    """How many cards of these plan versions could be sold now, counted up to `STOCK_MOST`."""
+def stock(db: Session, version_ids: Sequence[int], now: datetime, *also: ColumnElement[bool]) -> int:
+    """How many unused cards of these plan versions also meet such conditions, counted up to `STOCK_MOST`."""
     unready = list(db.scalars(select(Batch.id).where(Batch.state != "ready").limit(1000)))
-    some = select(Voucher.id).where(Voucher.plan_version_id.in_(version_ids), *_status_is("unused", now))
+    some = select(Voucher.id).where(Voucher.plan_version_id.in_(version_ids), *_status_is("unused", now), *also)
     if unready:
         some = some.where(or_(Voucher.batch_id.is_(None), Voucher.batch_id.not_in(unready)))
     return db.scalar(select(func.count()).select_from(some.limit(STOCK_MOST).subquery())) or 0

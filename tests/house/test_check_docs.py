@@ -19,7 +19,11 @@ def test_a_setting_without_a_line_in_the_docs_is_found(tmp_path):
 def test_a_line_for_a_setting_that_is_gone_is_found(tmp_path):
     (tmp_path / "settings.md").write_text("Not `BAWABA_OTHER`.\n\n| `BAWABA_GONE` | 1 |\n")
 
-    assert check_docs.rows(tmp_path) == {"BAWABA_GONE"}
+    assert check_docs.rows(tmp_path) == ["BAWABA_GONE"]
+
+
+def test_no_setting_has_two_rows():
+    assert len(check_docs.rows()) == len(set(check_docs.rows()))
 
 
 def test_a_page_that_is_missing_names_nothing(tmp_path):

@@ -12,6 +12,7 @@ from bawaba.monitoring.figures import Dashboard, dashboard
 from bawaba.plans.words import plan_title
 from bawaba.routers.models import RouterJob
 from bawaba.sales.models import Sale
+from bawaba.sales.service import record_sale
 from bawaba.sessions.models import GuessMeter
 from bawaba.sessions.redeem import redeem
 from bawaba.vouchers import queries
@@ -69,6 +70,20 @@ def test_cards_that_cannot_be_sold_are_not_left(rt: Runtime, cast: Cast, clock: 
 
     clock.advance(3601)
     assert board(rt).stock[0].left == 0
+
+
+def test_a_card_sold_at_the_counter_is_not_left_before_it_is_used(rt: Runtime, cast: Cast):
+    version = cast.make_plan()
+    sold, _left = (cast.make_voucher(version=version) for _ in range(2))
+    rt.transact(record_sale, sold.id, cast.now)
+
+    assert board(rt).stock[0].left == 1
+
+
+def test_cards_stay_made_once_all_are_used(rt: Runtime, cast: Cast):
+    cast.make_voucher(card={"status": "used"})
+
+    assert board(rt).steps.cards
 
 
 def test_a_stock_is_counted_up_to_a_cap(rt: Runtime, cast: Cast, monkeypatch, hana: Browser):

@@ -13,6 +13,7 @@ from bawaba.core.runtime import Runtime
 from bawaba.reports import rules, summary
 from bawaba.reports.stock import CACHED as STOCK
 from bawaba.sales.models import Sale
+from bawaba.sales.service import record_sale
 from bawaba.sessions.models import GuestSession
 from bawaba.vouchers.models import Voucher
 from tests.cast import Cast
@@ -132,6 +133,7 @@ def test_stock_says_what_is_left_and_what_is_over_soon(rt, hana, cast):  # noqa:
         cast.make_voucher(version=plan, card={"over_at": over_at})
     cast.make_voucher(version=plan, card={"status": "used"})
     cast.make_voucher(version=plan, card={"disabled_at": now})
+    rt.transact(record_sale, cast.make_voucher(version=plan).id, now)
 
     (item,) = hana.get("/api/reports/stock").json["items"]
     assert (item["name"], item["left"], item["over_in_7_days"], item["over_in_30_days"]) == ("Day", 4, 1, 2)

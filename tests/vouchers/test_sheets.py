@@ -183,6 +183,13 @@ def test_arabic_letters_are_joined_and_run_from_right_to_left(name: str):
     assert alef[cv2.CC_STAT_HEIGHT] > 2 * alef[cv2.CC_STAT_WIDTH]
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_plans_name_in_latin_letters_keeps_its_order_on_an_arabic_card(name: str):
+    page = pypdfium2.PdfDocument(pdf_of(a_job(name, "ar", plan_name="1 GB", plan_words="-"), some_cards(1)))[0]
+
+    assert "1 GB" in page.get_textpage().get_text_range()
+
+
 @pytest.mark.parametrize("style", ["digits", "letters"])
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_long_names_letters_and_prefixes_stay_on_the_card(name: str, style: codes.Style):

@@ -66,9 +66,9 @@ def _facts(job: SheetJob, labels: Labels, layout: Layout) -> dict[str, Any]:
         "title": job.batch_label or job.site_name,
         "language": re.split("[-_]", job.language)[0],  # Typst wants no region
         "direction": "rtl" if from_right else "ltr",
-        "site": job.site_name,
+        "site": _isolated(job.site_name),
         "price": job.price_text,
-        "plan": job.plan_name,
+        "plan": _isolated(job.plan_name),
         "plan_words": _well_broken(job.plan_words),
         "labels": asdict(labels),
         "page": layout.page,
@@ -88,3 +88,8 @@ def _facts(job: SheetJob, labels: Labels, layout: Layout) -> dict[str, Any]:
 def _well_broken(text: str) -> str:
     """Keep 5 Mbit/s whole at a line's end, and no dot at a line's beginning: no-break spaces and a word joiner."""
     return re.sub(r"(\d) | (?=·)", "\\1\u00a0", text).replace("/", "/\u2060")
+
+
+def _isolated(name: str) -> str:
+    """Let a name run as its first letter does, whatever the card's language: 1 GB stays 1 GB (Unicode UAX 9, FSI)."""
+    return f"\u2068{name}\u2069" if name else ""
