@@ -107,3 +107,15 @@ def test_an_option_that_is_on_unless_turned_off_is_ticked_in_a_new_form_and_as_s
     assert ticked("/routers/new?driver=routeros") == {"tls"}
     plain = cast.make_router(cast.site.id, driver="routeros", address="192.0.2.1", options={"tls": False})
     assert ticked(f"/routers/{plain.id}/edit") == set()
+
+
+def test_an_address_that_only_this_machine_opens_is_warned_of_and_still_gets_its_script(
+    hana: Browser, rt, router: Router
+):
+    path, sent = f"/routers/{router.id}/setup", {"server": "hotspot1", "manager_ip": "127.0.0.1"}
+    there = rt.config
+    for url, is_warned in (("http://127.0.0.1:5000", True), ("http://login.wifi", False)):
+        rt.config = there.model_copy(update={"public_url": url})
+        for page in (hana.get(path), hana.post(path, sent)):
+            assert page.status_code == 200
+            assert ("public_url = " in page.text) is is_warned

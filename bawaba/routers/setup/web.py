@@ -49,6 +49,9 @@ def show_scripts(router_id: int) -> ResponseReturnValue:
 
 def _page(router_id: int, form: Form, made: Scripts | None = None, status: int = 200) -> Response:
     router = runtime().read(queries.get_router, actor(), router_id)
-    answer = pages.show("routers/setup.html", None, status, router=router, form=form, made=made)
+    config = runtime().config
+    unreachable = config.portal_url if config.is_portal_out_of_reach else ""
+    asked = {"router": router, "form": form, "made": made, "unreachable": unreachable}
+    answer = pages.show("routers/setup.html", None, status, **asked)
     answer.headers["Cache-Control"] = "no-store"  # it holds the router's password
     return answer
