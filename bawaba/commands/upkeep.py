@@ -33,12 +33,12 @@ def upgrade() -> None:
 
 
 @click.command("move-to-postgresql")
-@click.argument("address", required=False, metavar="postgresql://USER:PASSWORD@HOST:PORT/NAME")
+@click.argument("address", required=False, metavar="ADDRESS")
 @click.option("--undo", is_flag=True, help="Go on with the SQLite file after all.")
 def move_to_postgresql(address: str | None, undo: bool) -> None:
-    """Copy everything from the SQLite file to an empty PostgreSQL database, and compare every row.
+    """Copy everything from the SQLite file to the empty PostgreSQL database at ADDRESS, and compare every row.
 
-    All of it or nothing. The server must be stopped. The SQLite file stays and is refused from then on.
+    ADDRESS is like postgresql://USER:PASSWORD@HOST:PORT/NAME. All of it or nothing. The server must be stopped. The SQLite file stays and is refused from then on.
     """
     from bawaba.upkeep import moving
 

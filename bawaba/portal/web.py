@@ -169,7 +169,7 @@ def log_out(here: Visit) -> ResponseReturnValue:
     try:
         service.log_out(here.rt, here.guest)
     except NothingToResume:
-        return redirect(here.link("/"), 302)
+        return redirect(here.link("/"), 303)
     return redirect(here.link("/", out="1"), 303)
 
 

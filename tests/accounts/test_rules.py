@@ -91,6 +91,7 @@ def test_what_each_role_may_is_what_the_api_says():
     operator = {
         "vouchers:create", "vouchers:read", "vouchers:codes", "vouchers:disable", "batches:print", "sessions:read",
         "sessions:terminate", "plans:read", "routers:read", "reports:read",
+        "counter:sell", "cards:check", "cards:change",
     }  # fmt: skip
     viewer = {"vouchers:read", "sessions:read", "plans:read", "routers:read", "reports:read"}
     admin_only = {
@@ -100,6 +101,7 @@ def test_what_each_role_may_is_what_the_api_says():
     }  # fmt: skip
     assert roles.permissions_of("operator") == operator
     assert roles.permissions_of("viewer") == viewer
+    assert roles.permissions_of("clerk") == {"counter:sell", "cards:check"}
     assert roles.permissions_of("admin") == operator | viewer | admin_only
     assert roles.permissions_of("nobody") == frozenset()
 

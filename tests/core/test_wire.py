@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
@@ -36,7 +36,12 @@ def database(postgres_server):
 def test_every_hot_statement_of_the_product_can_be_prepared(database):
     """The server takes each value's type from its place in the statement; it has to find one."""
     importlib.import_module("bawaba.app")
-    found = [thing for thing in gc.get_objects() if isinstance(thing, Statement)]
+    ours = [module for name, module in sorted(sys.modules.items()) if name.startswith("bawaba.")]
+    found = list(
+        {
+            id(thing): thing for module in ours for thing in vars(module).values() if isinstance(thing, Statement)
+        }.values()
+    )
     texts = [sql for statement in found for sql in (statement._postgresql, statement._many) if sql]
 
     def prepare(db) -> None:
