@@ -38,7 +38,8 @@ def upgrade() -> None:
 def move_to_postgresql(address: str | None, undo: bool) -> None:
     """Copy everything from the SQLite file to the empty PostgreSQL database at ADDRESS, and compare every row.
 
-    ADDRESS is like postgresql://USER:PASSWORD@HOST:PORT/NAME. All of it or nothing. The server must be stopped. The SQLite file stays and is refused from then on.
+    ADDRESS is like postgresql://USER:PASSWORD@HOST:PORT/NAME. All of it or nothing. The server must be stopped. The
+    SQLite file stays and is refused from then on.
     """
     from bawaba.upkeep import moving
 
