@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import random
-import threading
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from sqlalchemy.orm import Session
 
 from bawaba import migrations
 from bawaba.accounts import audit, idempotency, signing_in
+from bawaba.authmon import gateways as authmon_gateways
 from bawaba.authmon import watching as authmon_watching
 from bawaba.backups.scheduler import Backups
 from bawaba.core import cache, facts
+from bawaba.core.background import Background
 from bawaba.core.clock import Clock, SystemClock, boot_id
 from bawaba.core.config import Config
 from bawaba.core.data_folder import DataFolderError
@@ -30,7 +31,9 @@ from bawaba.monitoring.samples import Samples
 from bawaba.notifications import incidents
 from bawaba.notifications.notifier import Notifier
 from bawaba.plans import service as plans
-from bawaba.radius import naming, watching
+from bawaba.radius import gateways as radius_gateways
+from bawaba.radius import naming
+from bawaba.radius import watching as radius_watching
 from bawaba.reports import stock, summary
 from bawaba.reports.counting import Counting
 from bawaba.routers import cards, devices, promises, removing
@@ -82,7 +85,9 @@ def build(config: Config, *, clock: Clock | None = None, rng: random.Random | No
     }
     routers.keepers = [Holding(), cards.CardKeeper(), offline.OfflineUse(), SessionKeeper()]
     routers.send_home = leaving.send_home
-    routers.on_poll = authmon_watching.instead_of(watching.instead_of(polling.poll))
+    routers.on_poll = polling.by_make(
+        {authmon_gateways.DRIVER: authmon_watching.look_now, radius_gateways.DRIVER: radius_watching.look_now}
+    )
     rt.parts["routers"] = routers
     rt.parts["samples"] = Samples(rt)
     rt.parts["shape"] = migrations.HEAD
@@ -120,24 +125,13 @@ def stop(rt: Runtime) -> None:
     rt.database.close()
 
 
-class Housekeeping:
+class Housekeeping(Background):
     """Every half minute: note the time, watch the machine's clock, forget what is long over."""
 
     def __init__(self, rt: Runtime) -> None:
+        super().__init__("housekeeping")
         self._rt = rt
-        self._stopping = threading.Event()
         self._said_jump = False
-        self._thread = threading.Thread(target=self._work, name="housekeeping", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the round that is under way."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
 
     def _work(self) -> None:
         while not self._stopping.is_set():

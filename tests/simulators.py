@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from bawaba.routers.drivers import unifi as unifi_driver
 from bawaba.routers.simulators.routeros.router import Router
 from bawaba.routers.simulators.routeros.running import Simulators
 from bawaba.routers.simulators.unifi.controller import Controller
@@ -57,8 +58,12 @@ def routeros(make_routeros: MakeRouter) -> Router:
 
 
 @pytest.fixture
-def controllers() -> Iterator[Controllers]:
-    """UniFi controllers: `controllers.start(…)` takes any of simulators.unifi.settings.Settings."""
+def controllers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Controllers]:
+    """UniFi controllers: `controllers.start(…)` takes any of simulators.unifi.settings.Settings.
+
+    What the driver remembers of an address is the test's own: the system gives a free port out again.
+    """
+    monkeypatch.setattr(unifi_driver, "_memories", {})
     with Controllers() as running:
         yield running
 

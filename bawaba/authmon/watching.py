@@ -2,58 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from bawaba.authmon.gateways import DRIVER, gateways
-from bawaba.core.errors import Problem
+from bawaba.authmon.gateways import gateways
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
-from bawaba.monitoring.polling import next_poll_at
 from bawaba.routers import service, standing
 from bawaba.routers.driver import RouterUnreachable
 from bawaba.routers.models import Router, RouterJob
-from bawaba.routers.part import part
 from bawaba.sessions import accounting, admission, rules
 from bawaba.sessions.ending import end_session
 from bawaba.sessions.models import GuestSession
 
 log = structlog.get_logger(__name__)
-Poll = Callable[[Runtime, int], Awaitable[None]]
 NOT_SET_UP = "it has no name yet: run its setup script"
 HERE = Statement(  # it is online by what we know, and nothing is counted meanwhile: nobody may call it silent
     "UPDATE guest_session SET active_at = :now, seen_at = :now WHERE id = :id AND ended_at IS NULL"
 )
 
 
-def instead_of(otherwise: Poll) -> Poll:
-    """Look at gateways that fetch their guests in our way, and at all others in theirs."""
-
-    async def poll(rt: Runtime, router_id: int) -> None:
-        link = await part(rt).links.link(router_id)
-        if link.driver_name != DRIVER:
-            await otherwise(rt, router_id)
-            return
-        gateway, next_at = gateways(rt).get(router_id), next_poll_at(rt)
-        gap_s = gateway.gap_s if gateway is not None else None
-        try:
-            events = await rt.transact_async(look, router_id, gap_s, rt.clock.now(), next_at)
-        except Problem:
-            raise
-        except Exception:
-            log.exception("an openNDS gateway could not be looked at", router_id=router_id)
-            await rt.transact_async(service.put_off, router_id, next_at)
-            return
-        for event in events:
-            rt.publish(event)
-        part(rt).wake()
-
-    return poll
+async def look_now(rt: Runtime, router_id: int, next_at: datetime) -> list[Event]:
+    """The look, as `polling.by_make` wants it."""
+    gateway = gateways(rt).get(router_id)
+    gap_s = gateway.gap_s if gateway is not None else None
+    return await rt.transact_async(look, router_id, gap_s, rt.clock.now(), next_at)
 
 
 def look(db: Session, router_id: int, gap_s: float | None, now: datetime, next_at: datetime) -> list[Event]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from datetime import datetime
 
@@ -21,6 +20,7 @@ from bawaba.backups.events import BackupProgress
 from bawaba.backups.models import BackupRun
 from bawaba.core import facts
 from bawaba.core.actor import SYSTEM
+from bawaba.core.background import Background
 from bawaba.core.config import Config
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
@@ -31,27 +31,17 @@ STOP_S = 10.0
 Standing = tuple[int, str, str, int]
 
 
-class Backups:
+class Backups(Background):
     """One a process. `come_back` is given by the server: it ends and begins again, with what was restored."""
 
     def __init__(self, rt: Runtime) -> None:
+        super().__init__("backups")
         self._rt = rt
-        self._woken = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="backups", daemon=True)
         self._child: subprocess.Popen[bytes] | None = None
         self._checks: list[subprocess.Popen[bytes]] = []
         self._told: Standing | None = None
         self._restored: str | None = None
         self.come_back: Callable[[], None] = lambda: None
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """A backup was ordered."""
-        self._woken.set()
 
     def check(self, run_id: int) -> None:
         """Have a backup's copies read again, beside requests."""
@@ -59,10 +49,7 @@ class Backups:
 
     def stop(self) -> None:
         """End; a backup that this process has begun is stopped, and made anew later."""
-        self._stopping.set()
-        self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join(STOP_S)
+        super().stop()
         for child in (self._child, *self._checks):
             if child is not None:
                 _end(child)

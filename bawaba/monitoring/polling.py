@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -16,13 +17,41 @@ from bawaba.routers import reconcile, service, standing
 from bawaba.routers.driver import GatewayError, Health, RouterSession, RouterUnreachable
 from bawaba.routers.links import NotItsTurn
 from bawaba.routers.models import Router
-from bawaba.routers.part import part
+from bawaba.routers.part import Poll, part
 from bawaba.sessions import accounting, admission
 
 log = structlog.get_logger(__name__)
 PERIOD_S = 30.0
 LOOK_AGAIN_S = 3.0  # after guests were promised to a router again: did they get in?
 SPREAD = 0.1  # of the period, so that a thousand routers are not asked in the same second
+
+
+Look = Callable[[Runtime, int, datetime], Awaitable[list[Event]]]
+
+
+def by_make(tellers: Mapping[str, Look]) -> Poll:
+    """The poll of every router: those of some makes tell us by themselves and cannot be asked, so a `Look` by the name
+    of their driver acts on what they told (given when the next one is); all others are asked."""
+
+    async def look(rt: Runtime, router_id: int) -> None:
+        teller = tellers.get((await part(rt).links.link(router_id)).driver_name)
+        if teller is None:
+            await poll(rt, router_id)
+            return
+        next_at = next_poll_at(rt)
+        try:
+            events = await teller(rt, router_id, next_at)
+        except Problem:  # the database is away
+            raise
+        except Exception:
+            log.exception("what a router told could not be settled", router_id=router_id)
+            await rt.transact_async(service.put_off, router_id, next_at)
+            return
+        for event in events:
+            rt.publish(event)
+        part(rt).wake()
+
+    return look
 
 
 async def poll(rt: Runtime, router_id: int) -> None:

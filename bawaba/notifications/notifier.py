@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from bawaba.core.background import Background
 from bawaba.core.database import is_passing
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
@@ -27,14 +28,12 @@ LOOK_EVERY_S = 5.0
 REST_S = 0.5  # between two looks, however much happens
 
 
-class Notifier:
+class Notifier(Background):
     """One a process. Events only wake it: what is wrong it reads from the database."""
 
     def __init__(self, rt: Runtime) -> None:
+        super().__init__("notifier")
         self._rt = rt
-        self._woken = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="notifier", daemon=True)
         self._ways: list[sending.Way] = []
         self._away_since: datetime | None = None
         self._steps: list[Callable[[Session], list[NotificationChanged]]] = []
@@ -44,21 +43,6 @@ class Notifier:
             rt.events.subscribe(event, self._wake_for)
         rt.events.subscribe(GuessingSuspected, self._guessed)
         rt.events.subscribe(CardUsedTwice, self._used_twice)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the message that is under way."""
-        self._stopping.set()
-        self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join(10)
-
-    def wake(self) -> None:
-        """There is something to look at or to send."""
-        self._woken.set()
 
     def round(self) -> None:
         """Look once and send what is due."""

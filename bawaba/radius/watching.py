@@ -3,30 +3,25 @@ it still reaches us. All of it from what it has told."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy.orm import Session
 
-from bawaba.core.errors import Problem
 from bawaba.core.events import Event
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
-from bawaba.monitoring.polling import next_poll_at
 from bawaba.radius import rules
-from bawaba.radius.gateways import DRIVER, gateways
+from bawaba.radius.gateways import gateways
 from bawaba.routers import service, standing
 from bawaba.routers.driver import RouterUnreachable
 from bawaba.routers.models import Router
-from bawaba.routers.part import part
 from bawaba.sessions import accounting, admission
 from bawaba.sessions import rules as of_sessions
 from bawaba.sessions.ending import end_session
 
 log = structlog.get_logger(__name__)
-Poll = Callable[[Runtime, int], Awaitable[None]]
 SIGNS = Statement(
     "SELECT id, seen_at FROM guest_session WHERE router_id = :router_id AND ended_at IS NULL",
     "id seen_at",
@@ -36,29 +31,10 @@ FORGET = Statement("DELETE FROM radius_session WHERE stopped_at < :before AND ro
 KEEP_DAYS = 7  # no report comes later than that
 
 
-def instead_of(otherwise: Poll) -> Poll:
-    """Look at routers that speak RADIUS in our way, and at all others in theirs."""
-
-    async def poll(rt: Runtime, router_id: int) -> None:
-        link = await part(rt).links.link(router_id)
-        if link.driver_name != DRIVER:
-            await otherwise(rt, router_id)
-            return
-        interim_s = gateways(rt).get(router_id).options.interim_s
-        next_at = next_poll_at(rt)
-        try:
-            events = await rt.transact_async(look, router_id, interim_s, rt.clock.now(), next_at)
-        except Problem:
-            raise
-        except Exception:
-            log.exception("a NAS could not be looked at", router_id=router_id)
-            await rt.transact_async(service.put_off, router_id, next_at)
-            return
-        for event in events:
-            rt.publish(event)
-        part(rt).wake()
-
-    return poll
+async def look_now(rt: Runtime, router_id: int, next_at: datetime) -> list[Event]:
+    """The look, as `polling.by_make` wants it."""
+    interim_s = gateways(rt).get(router_id).options.interim_s
+    return await rt.transact_async(look, router_id, interim_s, rt.clock.now(), next_at)
 
 
 def look(db: Session, router_id: int, interim_s: int, now: datetime, next_at: datetime) -> list[Event]:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bawaba.core import facts
+from bawaba.core.background import Background
 from bawaba.core.database import DatabaseAway
 from bawaba.core.runtime import Runtime
 from bawaba.core.statement import Statement
@@ -73,23 +74,12 @@ def rebuild(rt: Runtime) -> None:
     count_all(rt)
 
 
-class Counting:
+class Counting(Background):
     """The thread that counts, one a process."""
 
     def __init__(self, rt: Runtime) -> None:
+        super().__init__("counting")
         self._rt = rt
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="counting", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the step that is under way."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(5)
 
     def _work(self) -> None:
         while not self._stopping.wait(EVERY_S):

@@ -5,7 +5,6 @@ The batch's own row is the job: its state, how far it is, and who works on it (a
 
 from __future__ import annotations
 
-import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from bawaba.core import outward
+from bawaba.core.background import Background
 from bawaba.core.database import is_duplicate
 from bawaba.core.errors import Problem
 from bawaba.core.runtime import Runtime
@@ -41,33 +41,20 @@ CLEAR_EVERY_S = 60.0
 REST_S = 0.002  # between groups: guests' requests come first
 
 
-class BatchMaker:
+class BatchMaker(Background):
     """One thread a process; batches are taken one at a time, oldest first."""
 
     def __init__(self, rt: Runtime) -> None:
+        super().__init__("batch-maker")
         self._rt = rt
         self._owner = rt.config.process_name
-        self._woken = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="batch-maker", daemon=True)
         self._images = ThreadPoolExecutor(1, thread_name_prefix="card-images")
         self._worker: QrWorker | None = None
         self._clear_at = 0.0
 
-    def start(self) -> None:
-        """Begin; what a crash left half made goes on at once."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """A batch was ordered."""
-        self._woken.set()
-
     def stop(self) -> None:
         """Stop after the group that is under way; the next process goes on from there."""
-        self._stopping.set()
-        self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join(10)
+        super().stop()
         self._images.shutdown()
 
     def _work(self) -> None:

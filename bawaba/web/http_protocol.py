@@ -10,12 +10,14 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 MAX_HEAD_BYTES = 32 * 1024
 HEAD_DEADLINE_S = 15.0
+NEWCOMER_S = 1.0  # for the request of who had just come in when we were asked to stop
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Bounds the size of a request's head, and how long we wait for it.
+    """Bounds the size of a request's head, and how long we wait for it; and answers who came in before the end.
 
-    uvicorn by itself gathers headers without end, and waits for a first request for ever.
+    uvicorn by itself gathers headers without end, waits for a first request for ever, and at its end closes a
+    connection whose first request is on the way, which its client sees as a reset.
     """
 
     _head_bytes = 0
@@ -48,6 +50,12 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_arrived()
         super().on_headers_complete()
+
+    def shutdown(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.loop.call_later(NEWCOMER_S, super().shutdown)
+        else:
+            super().shutdown()
 
     def _expect_head(self) -> None:
         if self._head_deadline is None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from bawaba.core.background import Background
 from bawaba.core.errors import Problem
 from bawaba.core.outward import TELLER
 from bawaba.core.runtime import Runtime
@@ -20,32 +20,20 @@ LOOK_EVERY_S = 1.0
 REFRESH_EVERY = 3  # looks
 
 
-class Sender:
-    """One a process. Several may send at once: a message is leased to one of them."""
+class Sender(Background):
+    """One a process. Several may send at once: a message is leased to one of them, and what was not noted before a
+    stop is sent again by the next."""
 
     def __init__(self, rt: Runtime) -> None:
+        super().__init__("webhooks")
         self._rt = rt
         self._outbox = Outbox(rt.rng)
-        self._woken = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="webhooks", daemon=True)
         rt.database.info[TELLER] = self._outbox
 
     def start(self) -> None:
         """Begin. Who wants to hear of what is known before anything can happen."""
         self.refresh()
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the round that is under way; what was not noted is sent again by the next process."""
-        self._stopping.set()
-        self._woken.set()
-        if self._thread.is_alive():
-            self._thread.join(10)
-
-    def wake(self) -> None:
-        """There is something to send."""
-        self._woken.set()
+        super().start()
 
     def refresh(self) -> None:
         """Read anew who wants to hear of what."""

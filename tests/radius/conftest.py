@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from bawaba.monitoring.polling import by_make
 from bawaba.radius.accounting import account
 from bawaba.radius.authorising import Verdict, authorise
+from bawaba.radius.gateways import DRIVER
 from bawaba.radius.packet import Packet
 from bawaba.radius.rules import STOP
-from bawaba.radius.watching import instead_of
+from bawaba.radius.watching import look_now
 from bawaba.routers.models import Router
 from bawaba.sessions.models import GuestSession
 from tests.cast import PHONE, Cast
@@ -63,7 +65,7 @@ class Gateway:
 
     def look(self) -> None:
         """The half-minute's look at it."""
-        self.rt.parts["routers"].loop.submit(instead_of(None)(self.rt, self.router.id)).result(10)  # type: ignore[arg-type]
+        self.rt.parts["routers"].loop.submit(by_make({DRIVER: look_now})(self.rt, self.router.id)).result(10)
 
 
 def packet(values: dict[str, Any]) -> Packet:

@@ -401,3 +401,15 @@ def _ends(connection: socket.socket) -> bool:
         return connection.recv(1) == b""
     except ConnectionResetError:
         return True
+
+
+def test_who_came_in_just_before_the_end_is_still_answered(serve: Serve, app: Flask) -> None:
+    served = serve(app)
+    with socket.create_connection(("127.0.0.1", served.port), 5) as connection:
+        while not served.connections:
+            time.sleep(0.005)
+        served.server.should_exit = True
+        while served.server.servers[0].sockets:  # until it takes nobody new
+            time.sleep(0.005)
+        connection.sendall(b"GET /echo/late HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
