@@ -29,6 +29,11 @@ class RouterLoop:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether anything that is submitted will be run."""
+        return self._thread.is_alive()
+
     def submit(self, work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
         """Start work on the loop; the future is the caller's to wait on, with a deadline of theirs."""
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -61,7 +66,7 @@ class RouterLoop:
 
     def stop(self) -> None:
         """Cancel what runs and end the thread."""
-        if not self._thread.is_alive():
+        if not self.is_running:
             return
         try:
             self.submit(self._cancel_all()).result(STOP_S)

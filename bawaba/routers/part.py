@@ -84,7 +84,9 @@ class Routers:
         self.loop.keep(self._duty(), "router duty")
 
     def stop(self) -> None:
-        """Let go of every router: who works beside us may take them at once."""
+        """Let go of every router: who works beside us may take them at once. A second time it does nothing."""
+        if not self.loop.is_running:
+            return
         try:
             self.loop.submit(self.links.close()).result(5)
         except TimeoutError:
